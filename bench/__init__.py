@@ -1,0 +1,1 @@
+"""Benchmarks: each script here is run by `./dev bench NAME`."""

@@ -1,0 +1,1 @@
+"""NATS access of AIConexus: connections, credentials and streams."""

@@ -1,0 +1,1 @@
+"""What every AIConexus service shares: settings, logs, metrics and shutdown."""

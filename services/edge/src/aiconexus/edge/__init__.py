@@ -1,0 +1,1 @@
+"""AIConexus service that lets agents in over HTTP and WebSocket."""

@@ -1,0 +1,1 @@
+"""AIConexus service that keeps the registry of agent identities."""

@@ -1,0 +1,1 @@
+"""AIConexus service that delivers messages between agents."""
