@@ -1,0 +1,1 @@
+"""What is said: envelopes, identities and subjects. No I/O, no clock, no randomness."""

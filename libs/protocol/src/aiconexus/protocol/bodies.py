@@ -1,0 +1,467 @@
+"""
+What an envelope can say: one struct for each type, chosen by the envelope's ``type`` alone.
+
+Readers ignore fields that they do not know and new fields have defaults, so that releases can be mixed. In the JSON
+codec, bytes are base64 (RFC 4648 section 4, with padding).
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from aiconexus.protocol import limits
+
+Did = Annotated[str, Meta(max_length=limits.DID_MAX_CHARACTERS)]
+Id = Annotated[str, Meta(min_length=1, max_length=limits.ID_MAX_CHARACTERS)]
+Capability = Annotated[str, Meta(max_length=limits.CAPABILITY_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+Capabilities = Annotated[tuple[Capability, ...], Meta(max_length=limits.CAPABILITIES_MAX)]
+Text = Annotated[str, Meta(max_length=256)]
+LongText = Annotated[str, Meta(max_length=1024)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Page = Annotated[int, Meta(ge=1, le=limits.PAGE_MAX)]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything that can stand in an envelope; ``TYPE`` is its name on the wire."""
+
+    TYPE: ClassVar[str]
+
+
+class ReceiptStatus(StrEnum):
+    """How far an envelope has come; each of the last three is an end."""
+
+    STORED = "stored"
+    DELIVERED = "delivered"
+    PROCESSED = "processed"
+    EXPIRED = "expired"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class Outcome(StrEnum):
+    """How an execution ended."""
+
+    SUCCESS = "success"
+    ERROR = "error"
+
+
+class Road(StrEnum):
+    """How an agent is connected."""
+
+    NATS = "nats"
+    EDGE = "edge"
+
+
+class Policy(StrEnum):
+    """Who may put envelopes into an agent's mailbox."""
+
+    ANYONE = "anyone"
+    LISTED = "listed"
+
+
+# The eleven types of ioap.v1
+
+
+class Register(Body, frozen=True):
+    """
+    An agent comes online, and says what it can do.
+
+    ``public_key`` is the base58btc text of the 32 key bytes and must be the key of the sender's DID. ``challenge`` is
+    the nonce of the edge's CHALLENGE; on NATS, where the server checked the key, it is absent. ``codecs`` are those
+    that the agent can read, the preferred first. ``callers`` counts only under the policy ``listed``.
+    """
+
+    TYPE: ClassVar[str] = "REGISTER"
+    public_key: Annotated[str, Meta(max_length=64)]
+    challenge: Annotated[str, Meta(max_length=64)] | None = None
+    name: Text | None = None
+    capabilities: Capabilities = ()
+    codecs: Annotated[tuple[int, ...], Meta(min_length=1, max_length=8)] = (1, 2)
+    policy: Policy = Policy.ANYONE
+    callers: Annotated[tuple[Did, ...], Meta(max_length=limits.CALLERS_MAX)] = ()
+
+
+class Unregister(Body, frozen=True):
+    """An agent goes offline on purpose."""
+
+    TYPE: ClassVar[str] = "UNREGISTER"
+    reason: Text | None = None
+
+
+class Offer(Body, frozen=True):
+    """An SDP offer, RFC 8866 and RFC 9429."""
+
+    TYPE: ClassVar[str] = "OFFER"
+    sdp: Annotated[str, Meta(min_length=1)]
+
+
+class Answer(Body, frozen=True):
+    """An SDP answer."""
+
+    TYPE: ClassVar[str] = "ANSWER"
+    sdp: Annotated[str, Meta(min_length=1)]
+
+
+class IceCandidate(Body, frozen=True):
+    """One trickled candidate, RFC 8838; an empty ``candidate`` ends the candidates."""
+
+    TYPE: ClassVar[str] = "ICE_CANDIDATE"
+    candidate: Annotated[str, Meta(max_length=1024)]
+    sdp_mid: Text | None = None
+    sdp_mline_index: Count | None = None
+
+
+class Intent(Body, frozen=True):
+    """
+    A wish, in natural language (``query``, ``context``) or structured (``task``, ``params``).
+
+    A reply carries ``status`` and, where they apply, ``required_input`` and ``cost``.
+    """
+
+    TYPE: ClassVar[str] = "INTENT"
+    query: str | None = None
+    context: dict[str, Any] | None = None
+    task: Text | None = None
+    params: dict[str, Any] | None = None
+    status: Text | None = None
+    required_input: tuple[Text, ...] | None = None
+    cost: float | None = None
+    result: Any = None
+
+
+class ExecRequest(Body, frozen=True):
+    """A call of one capability with arguments; the callee gives up after ``timeout_ms``."""
+
+    TYPE: ClassVar[str] = "EXEC_REQUEST"
+    capability: Capability | None = None
+    args: dict[str, Any] = {}
+    timeout_ms: Count | None = None
+    stream: bool = False
+
+
+class ExecResponse(Body, frozen=True):
+    """The one answer to a call."""
+
+    TYPE: ClassVar[str] = "EXEC_RESPONSE"
+    status: Outcome
+    result: Any = None
+    error: LongText | None = None
+    execution_time_ms: float | None = None
+    stream_url: Text | None = None
+
+
+class Error(Body, frozen=True):
+    """
+    A problem report: ``code`` is one of the seven of ioap.v1, ``problem`` the exact one of ``problems``.
+
+    ``retryable`` says whether the same request may succeed later, ``retry_after_ms`` when at the earliest.
+    """
+
+    TYPE: ClassVar[str] = "ERROR"
+    code: Annotated[str, Meta(max_length=64)]
+    message: LongText
+    problem: Annotated[str, Meta(max_length=64)] = "internal"
+    retryable: bool = False
+    retry_after_ms: Count | None = None
+    details: dict[str, Any] = {}
+
+
+class Ping(Body, frozen=True):
+    """Are you there? The answer echoes ``sequence``."""
+
+    TYPE: ClassVar[str] = "PING"
+    sequence: Count
+
+
+class Pong(Body, frozen=True):
+    """Yes."""
+
+    TYPE: ClassVar[str] = "PONG"
+    sequence: Count
+
+
+# What the system adds
+
+
+class Message(Body, frozen=True):
+    """Anything one agent tells another."""
+
+    TYPE: ClassVar[str] = "MESSAGE"
+    content: Any
+
+
+class ReceiptItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far one envelope has come. ``sequence`` is its place in the mailbox, ``problem`` why it died."""
+
+    id: Id
+    status: ReceiptStatus
+    sequence: Count | None = None
+    duplicate: bool = False
+    problem: Text | None = None
+
+
+class Receipt(Body, frozen=True):
+    """How far one or more envelopes of the recipient have come, signed by who says so."""
+
+    TYPE: ClassVar[str] = "RECEIPT"
+    items: Annotated[tuple[ReceiptItem, ...], Meta(min_length=1, max_length=limits.RECEIPT_ITEMS_MAX)]
+
+
+class PlatformInfo(Body, frozen=True):
+    """
+    Who the services are, signed by identity, which is the platform's own DID; addressed to nobody (``to`` is null).
+
+    ``services`` maps a service's name to its DID.
+    """
+
+    TYPE: ClassVar[str] = "PLATFORM"
+    services: dict[str, Did]
+
+
+class Challenge(Body, frozen=True):
+    """
+    The edge's first word: sign ``nonce`` (in REGISTER) to prove your key. Addressed to nobody (``to`` is null).
+
+    ``platform`` is a sealed PLATFORM envelope, which names this edge.
+    """
+
+    TYPE: ClassVar[str] = "CHALLENGE"
+    nonce: Annotated[str, Meta(max_length=64)]
+    platform: bytes
+
+
+class Registered(Body, frozen=True):
+    """The answer to REGISTER: the agent is present under ``session`` until it leaves or falls silent."""
+
+    TYPE: ClassVar[str] = "REGISTERED"
+    session: Annotated[str, Meta(max_length=128)]
+    expires_ms: Count
+    heartbeat_seconds: float
+    limits: dict[str, int]
+
+
+class Unregistered(Body, frozen=True):
+    """The answer to UNREGISTER."""
+
+    TYPE: ClassVar[str] = "UNREGISTERED"
+    reason: Text | None = None
+
+
+class Fetch(Body, frozen=True):
+    """Hand over what waits in my mailbox behind the sequence ``after``."""
+
+    TYPE: ClassVar[str] = "FETCH"
+    after: Count = 0
+    limit: Page = limits.PAGE_MAX
+
+
+class MailItem(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One stored envelope as it lies in the mailbox.
+
+    ``sequence`` grows along one mailbox but is not dense. ``previous``, on the live copy, is the sequence before it
+    in the same mailbox: a reader whose cursor is below it has missed something and fetches.
+    """
+
+    sequence: Count
+    previous: Count | None = None
+    codec: int
+    payload: bytes
+    signature: bytes
+
+
+class Mail(Body, frozen=True):
+    """The answer to FETCH: a page of the mailbox in order, and how many more wait."""
+
+    TYPE: ClassVar[str] = "MAIL"
+    items: tuple[MailItem, ...] = ()
+    pending: Count = 0
+
+
+class Ack(Body, frozen=True):
+    """I have done with everything up to the sequence ``upto``: forget it."""
+
+    TYPE: ClassVar[str] = "ACK"
+    upto: Count
+
+
+class Acked(Body, frozen=True):
+    """The answer to ACK."""
+
+    TYPE: ClassVar[str] = "ACKED"
+    upto: Count
+
+
+class Discover(Body, frozen=True):
+    """List agents: all filters must fit; ``cursor`` continues a page."""
+
+    TYPE: ClassVar[str] = "DISCOVER"
+    capability: Capability | None = None
+    name: Text | None = None
+    online: bool | None = None
+    cursor: Annotated[str, Meta(max_length=64)] | None = None
+    limit: Page = limits.PAGE_MAX
+
+
+class Resolve(Body, frozen=True):
+    """Tell all about these agents; unknown ones are left out of the answer."""
+
+    TYPE: ClassVar[str] = "RESOLVE"
+    dids: Annotated[tuple[Did, ...], Meta(min_length=1, max_length=limits.PAGE_MAX)]
+
+
+class AgentCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the registry knows of one agent."""
+
+    did: Did
+    name: str | None = None
+    capabilities: tuple[str, ...] = ()
+    codecs: tuple[int, ...] = (1, 2)
+    online: bool = False
+    road: Road | None = None
+    since_ms: Count | None = None
+    registered_ms: Count = 0
+    revoked: bool = False
+
+
+class Agents(Body, frozen=True):
+    """The answer to DISCOVER and RESOLVE; ``cursor`` is there if more follow."""
+
+    TYPE: ClassVar[str] = "AGENTS"
+    agents: tuple[AgentCard, ...] = ()
+    cursor: str | None = None
+
+
+class Watch(Body, frozen=True):
+    """On the edge: tell me who comes and goes; no ``dids`` means everybody."""
+
+    TYPE: ClassVar[str] = "WATCH"
+    dids: Annotated[tuple[Did, ...], Meta(max_length=limits.WATCH_MAX)] = ()
+
+
+class Watching(Body, frozen=True):
+    """The answer to WATCH."""
+
+    TYPE: ClassVar[str] = "WATCHING"
+    dids: tuple[Did, ...] = ()
+
+
+class Presence(Body, frozen=True):
+    """An agent came or went; signed by identity, addressed to nobody (``to`` is null)."""
+
+    TYPE: ClassVar[str] = "PRESENCE"
+    did: Did
+    online: bool
+    at_ms: Count
+    road: Road | None = None
+    session: str | None = None
+
+
+class Takeover(Body, frozen=True):
+    """From identity: ``session`` is your one live session now, every other one must close."""
+
+    TYPE: ClassVar[str] = "TAKEOVER"
+    session: Annotated[str, Meta(max_length=128)]
+
+
+class Revoke(Body, frozen=True):
+    """The sender declares its own key void, for ever."""
+
+    TYPE: ClassVar[str] = "REVOKE"
+    reason: Text | None = None
+
+
+class Revoked(Body, frozen=True):
+    """The key of ``did`` is void: the answer to REVOKE, and what the services are told."""
+
+    TYPE: ClassVar[str] = "REVOKED"
+    did: Did
+    at_ms: Count
+
+
+# What services say to each other
+
+
+class Attach(Body, frozen=True):
+    """From an edge: this agent proved its key to me; ``register`` is its own sealed REGISTER."""
+
+    TYPE: ClassVar[str] = "ATTACH"
+    session: Annotated[str, Meta(max_length=128)]
+    edge: Annotated[str, Meta(max_length=64)]
+    register: bytes
+
+
+class Attached(Body, frozen=True):
+    """The answer to ATTACH: what the edge hands to the agent unchanged, a sealed REGISTERED or ERROR."""
+
+    TYPE: ClassVar[str] = "ATTACHED"
+    answer: bytes
+
+
+class Detach(Body, frozen=True):
+    """From an edge: this session is over."""
+
+    TYPE: ClassVar[str] = "DETACH"
+    did: Did
+    session: Annotated[str, Meta(max_length=128)]
+    edge: Annotated[str, Meta(max_length=64)]
+    reason: Text | None = None
+
+
+class Detached(Body, frozen=True):
+    """The answer to DETACH."""
+
+    TYPE: ClassVar[str] = "DETACHED"
+    did: Did
+
+
+BODIES: dict[str, type[Body]] = {
+    body.TYPE: body
+    for body in (
+        Register,
+        Unregister,
+        Offer,
+        Answer,
+        IceCandidate,
+        Intent,
+        ExecRequest,
+        ExecResponse,
+        Error,
+        Ping,
+        Pong,
+        Message,
+        Receipt,
+        PlatformInfo,
+        Challenge,
+        Registered,
+        Unregistered,
+        Fetch,
+        Mail,
+        Ack,
+        Acked,
+        Discover,
+        Resolve,
+        Agents,
+        Watch,
+        Watching,
+        Presence,
+        Takeover,
+        Revoke,
+        Revoked,
+        Attach,
+        Attached,
+        Detach,
+        Detached,
+    )
+}
+"""Every type that this version knows."""
+
+STORED_TYPES = frozenset({"MESSAGE", "INTENT", "EXEC_REQUEST", "EXEC_RESPONSE", "RECEIPT", "ERROR"})
+"""What one agent may put into another's mailbox."""
+
+LIVE_TYPES = frozenset({"OFFER", "ANSWER", "ICE_CANDIDATE", "PING", "PONG"})
+"""What is forwarded to a connected agent or refused: it is worthless tomorrow."""
+
+UNADDRESSED_TYPES = frozenset({"PLATFORM", "CHALLENGE", "PRESENCE"})
+"""What is said to whoever hears it: ``to`` is null."""

@@ -1,0 +1,28 @@
+"""Constants of the protocol, version 1: both ends must agree on them, so they are no settings."""
+
+ENVELOPE_MAX_BYTES = 64 * 1024
+"""Sealed bytes of one envelope, in either codec."""
+
+REPLY_MAX_BYTES = 1024 * 1024
+"""Sealed bytes of what a service answers (MAIL, AGENTS) or forwards to another service."""
+
+PAGE_MAX_BYTES = 512 * 1024
+"""Payload bytes that one MAIL may carry, so that it fits in either codec."""
+
+TEXT_MAX_BYTES = 96 * 1024
+"""Bytes of one WebSocket text frame: the envelope, its base64 signature and white space."""
+
+FRESHNESS_MS = 60_000
+"""A live envelope may be this far from the reader's clock, in both directions."""
+
+LIFETIME_MAX_MS = 7 * 24 * 3600 * 1000
+"""The longest a stored envelope may wait, and the default."""
+
+ID_MAX_CHARACTERS = 64
+DID_MAX_CHARACTERS = 64
+CAPABILITY_MAX_CHARACTERS = 64
+CAPABILITIES_MAX = 32
+PAGE_MAX = 100
+WATCH_MAX = 100
+RECEIPT_ITEMS_MAX = 256
+CALLERS_MAX = 256
