@@ -161,6 +161,46 @@ def server_request(server: str, endpoint: str) -> str:
     return f"$SYS.REQ.SERVER.{server}.{endpoint}"
 
 
+def stream_api(verb: str, stream: str) -> str:
+    """JetStream's own API: CREATE, UPDATE, INFO, PURGE."""
+    return f"$JS.API.STREAM.{verb}.{stream}"
+
+
+def stream_message_api(verb: str, stream: str) -> str:
+    """JetStream's API for one message: DELETE, GET."""
+    return f"$JS.API.STREAM.MSG.{verb}.{stream}"
+
+
+def direct_get(stream: str) -> str:
+    """Reads without a consumer."""
+    return f"$JS.API.DIRECT.GET.{stream}"
+
+
+def bucket_stream(bucket: str) -> str:
+    """The stream below a bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_key(bucket: str, key: str) -> str:
+    """Where a bucket's key is written."""
+    return f"$KV.{bucket}.{key}"
+
+
+def bucket_key_read(bucket: str, key: str) -> str:
+    """Where the newest value of a bucket's key is read."""
+    return f"{direct_get(bucket_stream(bucket))}.{bucket_key(bucket, key)}"
+
+
+def bucket_changes(bucket: str) -> str:
+    """Where a bucket tells what was written, once it is."""
+    return f"{ROOT}.bucket.{bucket}.>"
+
+
+def key_of(subject: str, bucket: str) -> str:
+    """The key in a bucket's subject."""
+    return subject.removeprefix(bucket_key(bucket, ""))
+
+
 def partition(token: str) -> int:
     """The server's ``partition(16,1)``: FNV-1a of 32 bits over the token."""
     value = 2166136261

@@ -1,0 +1,309 @@
+"""
+A NATS connection that heals itself.
+
+It wraps nats-py, logs in with an Ed25519 key (the same 32 bytes as its owner's did:key), reconnects for ever, and mends
+what the client library gets wrong: a flush that is no barrier, and a closed client after the login expired.
+"""
+
+import asyncio
+import base64
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, Self
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription as ClientSubscription
+
+from aiconexus.bus.nkeys import user_nkey
+from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
+from aiconexus.protocol.keys import SigningKey
+
+NONCE = re.compile(r"[A-Za-z0-9_-]{11,22}")
+"""The only thing that the key signs for a server: a signature over anything else could be an envelope's."""
+
+RECONNECT_WAIT_SECONDS = 0.2
+CONNECT_TIMEOUT_SECONDS = 5
+PING_SECONDS = 10
+PENDING_MAX_BYTES = 8 * 1024 * 1024
+
+_LOGIN_ERRORS = (
+    "authentication expired",
+    "authentication revoked",
+    "authentication timeout",
+    "authorization violation",
+    "maximum connections",
+    "server shutdown",
+)
+
+
+class Incoming(Protocol):
+    """What arrives on a subscription."""
+
+    subject: str
+    reply: str
+    data: bytes
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """NATS headers, if there are any."""
+
+
+Handler = Callable[[Incoming], Awaitable[None]]
+
+
+class _Client(Client):
+    """nats-py 2.16 with two defects mended."""
+
+    async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
+        # The library writes PING to the socket at once, before queued SUB and PUB: its flush is no barrier.
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(b"PING\r\n")
+        await self._flush_pending()
+
+    async def _process_err(self, err_msg: str) -> None:
+        # The library closes for good when a login expires or is revoked; a new login may well succeed.
+        if self.is_connected and any(text in err_msg for text in _LOGIN_ERRORS):
+            error = nats.errors.Error(f"nats: {err_msg}")
+            await self._error_cb(error)
+            await self._process_op_err(error)
+            return
+        await super()._process_err(err_msg)
+
+
+class Subscription:
+    """Interest in a subject, until it is given up."""
+
+    def __init__(self, subscription: ClientSubscription) -> None:
+        self._subscription = subscription
+
+    @property
+    def pending(self) -> int:
+        """How many arrived and were not handled yet."""
+        return self._subscription.pending_msgs
+
+    async def unsubscribe(self) -> None:
+        """Give the interest up; what waits is dropped."""
+        try:
+            await self._subscription.unsubscribe()
+        except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
+            return
+
+
+class Session:
+    """
+    One connection to the bus; build it with ``connect``.
+
+    Subscriptions survive reconnects. What was published while the connection is down waits in a buffer and may be
+    lost: use a request wherever it matters.
+    """
+
+    def __init__(self, client: Client, urls: Sequence[str]) -> None:
+        self._client = client
+        self._urls = tuple(urls)
+
+    @classmethod
+    async def connect(
+        cls,
+        urls: Sequence[str],
+        key: SigningKey,
+        *,
+        name: str,
+        inbox_prefix: str,
+        forever: bool = True,
+        on_down: Callable[[], None] | None = None,
+        on_up: Callable[[], None] | None = None,
+        on_closed: Callable[[], None] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> Self:
+        """
+        Log in and stay connected.
+
+        Args:
+            urls: One or more servers, ``nats://host:port``.
+            key: Our nkey; it signs nothing but a server's nonce.
+            name: Shown by the server's monitoring.
+            inbox_prefix: Where our answers arrive; the server must allow it.
+            forever: Wait until a server is there, instead of raising.
+            on_down: The connection was lost.
+            on_up: It is back, and every subscription with it.
+            on_closed: It was closed, by us or because no login is possible any more.
+            on_error: A server's complaint or a handler's exception.
+
+        Raises:
+            BusUnavailable: Unless ``forever``, if no server accepts us.
+
+        """
+        client = _Client()
+        client._public_nkey = user_nkey(key.public_key)  # noqa: SLF001 - the library wants the nkeys package otherwise
+        client._auth_configured = True  # noqa: SLF001 - likewise
+        failures: list[Exception] = []
+
+        async def error_cb(error: Exception) -> None:
+            failures[:] = [error]
+            if on_error is not None:
+                on_error(error)
+
+        connecting = client.connect(
+            list(urls),
+            name=name,
+            inbox_prefix=inbox_prefix,
+            signature_cb=_nonce_signer(key),
+            error_cb=error_cb,
+            disconnected_cb=_callback(on_down),
+            reconnected_cb=_callback(on_up),
+            closed_cb=_callback(on_closed),
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type] # the library sleeps any number
+            max_reconnect_attempts=-1,
+            ping_interval=PING_SECONDS,
+            pending_size=PENDING_MAX_BYTES,
+        )
+        try:
+            async with asyncio.timeout(None if forever else CONNECT_TIMEOUT_SECONDS):
+                await connecting
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            await client.close()
+            raise BusUnavailable(urls, str(failures[0] if failures else error) or "no answer") from error
+        return cls(client, urls)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a server is there right now."""
+        return bool(self._client.is_connected)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether this session is over."""
+        return bool(self._client.is_closed)
+
+    @property
+    def client_id(self) -> int | None:
+        """The server's number for this connection."""
+        return self._client.client_id
+
+    def new_inbox(self) -> str:
+        """A fresh subject below our inbox prefix."""
+        return self._client.new_inbox()
+
+    async def publish(
+        self, subject: str, data: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Hand bytes to the connection.
+
+        Raises:
+            BusUnavailable: If the session is closed or its buffer is full.
+
+        """
+        try:
+            await self._client.publish(subject, data, reply, dict(headers) if headers else None)
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(self._urls, str(error)) from error
+
+    async def request(
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        timeout_seconds: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> Incoming:
+        """
+        Publish and await one answer.
+
+        Raises:
+            NoResponders: If nobody serves the subject.
+            RequestTimedOut: If no answer came in time.
+            BusUnavailable: If the session is closed or its buffer is full.
+
+        """
+        try:
+            return await self._client.request(
+                subject, data, timeout_seconds, headers=dict(headers) if headers else None
+            )
+        except nats.errors.NoRespondersError as error:
+            raise NoResponders(subject) from error
+        except nats.errors.TimeoutError as error:
+            raise RequestTimedOut(subject, timeout_seconds) from error
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(self._urls, str(error)) from error
+
+    async def subscribe(
+        self,
+        subject: str,
+        handler: Handler,
+        *,
+        queue: str = "",
+        messages_max: int = 65_536,
+        bytes_max: int = 64 * 1024 * 1024,
+    ) -> Subscription:
+        """
+        Have a handler called for each message, one at a time and in order.
+
+        Args:
+            subject: May hold wildcards.
+            handler: What it raises goes to ``on_error``. Long work belongs into a task of its own.
+            queue: Share the messages with the others of this group.
+            messages_max: How many may wait for the handler; more are dropped and reported to ``on_error``.
+            bytes_max: Likewise in bytes.
+
+        Raises:
+            BusUnavailable: If the session is closed.
+
+        """
+        try:
+            subscription = await self._client.subscribe(
+                subject, queue=queue, cb=handler, pending_msgs_limit=messages_max, pending_bytes_limit=bytes_max
+            )
+        except nats.errors.Error as error:
+            raise BusUnavailable(self._urls, str(error)) from error
+        return Subscription(subscription)
+
+    async def barrier(self, timeout_seconds: float = 5.0) -> None:
+        """
+        Wait until the server has seen all that we subscribed and published so far.
+
+        Raises:
+            BusUnavailable: If it does not answer in time.
+
+        """
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._client.flush()
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise BusUnavailable(self._urls, str(error) or "no answer") from error
+
+    async def drain(self) -> None:
+        """Handle what has arrived, send what waits, then close."""
+        if self._client.is_closed or not self._client.is_connected:
+            await self.close()
+            return
+        try:
+            await self._client.drain()
+        except (nats.errors.Error, OSError):
+            await self.close()
+
+    async def close(self) -> None:
+        """Close now."""
+        await self._client.close()
+
+
+def _nonce_signer(key: SigningKey) -> Callable[[str], bytes]:
+    def sign(nonce: str) -> bytes:
+        if NONCE.fullmatch(nonce) is None:
+            message = "the server asked for a signature over something that is no nonce"
+            raise nats.errors.Error(message)
+        return base64.b64encode(key.sign(nonce.encode()))
+
+    return sign
+
+
+def _callback(function: Callable[[], None] | None) -> Callable[[], Awaitable[None]] | None:
+    if function is None:
+        return None
+
+    async def call() -> None:
+        function()
+
+    return call
