@@ -14,6 +14,12 @@ REGISTRY = "REGISTRY"
 PRESENCE = "PRESENCE"
 EDGES = "EDGES"
 
+RELAY = "RELAY"
+"""A bucket of relay's own: which of its replicas does what only one may do."""
+
+MAILBOX = "MAILBOX"
+"""The stream of all mailboxes; relay writes it."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value in a bucket, msgpack."""

@@ -1,0 +1,122 @@
+"""
+The ownership map: what each service may say and hear on the bus, which the server enforces.
+
+Every stream and bucket has one service that writes it. A reply needs no row here: the server lets a service answer
+what it was asked, once.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from aiconexus.protocol import subjects
+from aiconexus.protocol.records import EDGES, MAILBOX, PRESENCE, REGISTRY, RELAY
+
+SERVICES = ("identity", "relay", "edge")
+
+STREAMS: dict[str, tuple[str, ...]] = {"relay": (MAILBOX,)}
+"""The streams that each service owns."""
+
+BUCKETS: dict[str, tuple[str, ...]] = {
+    "identity": (REGISTRY, PRESENCE),
+    "edge": (EDGES,),
+    "relay": (RELAY,),
+}
+"""The buckets that each service owns."""
+
+READABLE_BUCKETS = (REGISTRY, PRESENCE, EDGES)
+"""The buckets that every service may read."""
+
+AGENT_REQUESTS: dict[str, tuple[str, ...]] = {
+    "relay": ("submit", "forward", "fetch", "ack", "ping"),
+    "identity": ("platform", "discover", "resolve", "revoke", "unregister", "ping"),
+}
+"""What an edge passes on for its agents. Not ``register``: whoever attaches an agent signs for having checked it."""
+
+ASKS: dict[str, tuple[str, ...]] = {"edge": ("identity",), "identity": ("edge", "relay"), "relay": ("identity",)}
+"""Which service may ask which."""
+
+
+class Permissions(msgspec.Struct, frozen=True):
+    """All subjects that one user of the bus may publish on and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def service_permissions(service: str) -> Permissions:
+    """The row of a service."""
+    return Permissions(
+        publish=(*_words(service), *_writes(service), *_reads(service)),
+        subscribe=(*_hears(service), *_follows()),
+    )
+
+
+def login_permissions() -> Permissions:
+    """What identity's second user, in the account of the auth callout, may do: answer logins."""
+    return Permissions(publish=(), subscribe=(subjects.login_requests(),))
+
+
+def system_permissions() -> Permissions:
+    """What identity's third user, in the system account, may do: see who connects, and disconnect."""
+    own_inbox = f"{subjects.service_inbox('identity')}.>"
+    return Permissions(
+        publish=(
+            subjects.server_ping("CONNZ"),
+            subjects.server_request("*", "CONNZ"),
+            subjects.server_request("*", "KICK"),
+        ),
+        subscribe=(
+            subjects.account_events("AGENTS", "CONNECT"),
+            subjects.account_events("AGENTS", "DISCONNECT"),
+            own_inbox,
+        ),
+    )
+
+
+def _words(service: str) -> list[str]:
+    words = {
+        "identity": [subjects.inbox_live("*"), subjects.all_presence()],
+        "relay": [subjects.inbox_live("*"), subjects.all_mailboxes()],
+        "edge": [subjects.sends_to(asked, verb) for asked, verbs in AGENT_REQUESTS.items() for verb in verbs],
+    }[service]
+    return words + [subjects.service_verbs(asked) for asked in ASKS[service]]
+
+
+def _hears(service: str) -> list[str]:
+    heard = [
+        f"{subjects.service_inbox(service)}.>",
+        subjects.sends_to(service),
+        subjects.service_verbs(service),
+        subjects.all_presence(),
+    ]
+    return [*heard, subjects.all_inboxes()] if service == "edge" else heard
+
+
+def _writes(service: str) -> list[str]:
+    allowed: list[str] = []
+    for stream in STREAMS.get(service, ()):
+        allowed += [subjects.stream_api(verb, stream) for verb in ("CREATE", "UPDATE", "INFO", "PURGE")]
+        allowed += [subjects.stream_message_api("DELETE", stream), subjects.direct_get(stream)]
+    for bucket in BUCKETS[service]:
+        allowed += [subjects.stream_api(verb, subjects.bucket_stream(bucket)) for verb in ("CREATE", "UPDATE")]
+        allowed += [subjects.bucket_key(bucket, ">"), *_reading(bucket)]
+    return allowed
+
+
+def _reads(service: str) -> list[str]:
+    others = [bucket for bucket in READABLE_BUCKETS if bucket not in BUCKETS[service]]
+    return [subject for bucket in others for subject in _reading(bucket)]
+
+
+def _reading(bucket: str) -> Sequence[str]:
+    stream = subjects.bucket_stream(bucket)
+    return (
+        subjects.stream_api("INFO", stream),
+        subjects.direct_get(stream),
+        subjects.bucket_key_read(bucket, ">"),
+    )
+
+
+def _follows() -> list[str]:
+    return [subjects.bucket_changes(bucket) for bucket in READABLE_BUCKETS]
