@@ -5,6 +5,7 @@
 #   local/python:3.13       instead of python:3.13-slim   Debian 13 and its python3
 #   local/nats:<pinned>     instead of nats:<...>-alpine  nats-server's wheel and busybox
 #
+# Prints the settings of compose.yaml that choose them: export $(deploy/local-images.sh)
 # Needs root, a running engine and `uv` (./dev brings one). Images that exist are kept;
 # remove one with `docker rmi` to have it built anew.
 set -euo pipefail
@@ -59,4 +60,5 @@ build_nats() {
 
 exists "$python_image" || build_python
 exists "$nats_image" || build_nats
-say "$python_image and $nats_image are there"
+echo "AICONEXUS_PYTHON_IMAGE=$python_image"
+echo "AICONEXUS_NATS_IMAGE=$nats_image"
