@@ -14,8 +14,12 @@ from msgspec import Meta
 from aiconexus.protocol import limits
 
 Did = Annotated[str, Meta(max_length=limits.DID_MAX_CHARACTERS)]
-Id = Annotated[str, Meta(min_length=1, max_length=limits.ID_MAX_CHARACTERS)]
-Capability = Annotated[str, Meta(max_length=limits.CAPABILITY_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+# An id goes into a NATS header and a capability into lists that people read, so neither may hold a line end; "$" alone
+# would let one pass at the end.
+Id = Annotated[str, Meta(max_length=limits.ID_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9._:-]+$(?!\n)")]
+Capability = Annotated[
+    str, Meta(max_length=limits.CAPABILITY_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$(?!\n)")
+]
 Capabilities = Annotated[tuple[Capability, ...], Meta(max_length=limits.CAPABILITIES_MAX)]
 Text = Annotated[str, Meta(max_length=256)]
 LongText = Annotated[str, Meta(max_length=1024)]

@@ -19,7 +19,7 @@ from aiconexus.protocol.limits import TEXT_MAX_BYTES
 
 TEXT_VERSION = "1.0"
 
-Timestamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
+Timestamp = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$(?!\n)")]
 
 
 class TextEnvelope(
