@@ -1,0 +1,177 @@
+"""
+A platform's home: the folder that holds its keys, its bus configuration and, for `up`, its data.
+
+    secrets/<name>.seed   one line each, only for their owner
+    directory.json        the services' public names, for everybody
+    nats.conf             written by `init`; `up` writes its own into run/
+    store/ run/ agents/   data of the bus, what runs now, keys of this user's agents
+"""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from aiconexus.bus.accounts import ServerPlan
+from aiconexus.bus.claims import account_text, curve_text
+from aiconexus.bus.nkeys import Kind, seed_of, seed_text, user_nkey
+from aiconexus.bus.ownership import SERVICES
+from aiconexus.protocol.errors import InvalidKeyFile
+from aiconexus.protocol.keys import SEED_BYTES, SigningKey
+
+SECRETS: dict[str, Kind] = {
+    **dict.fromkeys(SERVICES, Kind.USER),
+    "identity-auth": Kind.USER,
+    "identity-system": Kind.USER,
+    "identity-issuer": Kind.ACCOUNT,
+    "identity-xkey": Kind.CURVE,
+}
+"""Every secret of a platform and what it is for; those of identity are only for identity."""
+
+LOOSE_BITS = 0o077
+
+
+class Directory(msgspec.Struct, frozen=True):
+    """What `directory.json` says: the DID of each service."""
+
+    services: dict[str, str]
+
+
+class Home:
+    """
+    One such folder.
+
+    Args:
+        path: Need not exist before `ensure`.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+
+    @property
+    def directory_file(self) -> Path:
+        """Public names of the services."""
+        return self.path / "directory.json"
+
+    @property
+    def endpoints_file(self) -> Path:
+        """Where the running platform is reached."""
+        return self.path / "endpoints.json"
+
+    @property
+    def run(self) -> Path:
+        """What belongs to the running platform alone."""
+        return self.path / "run"
+
+    @property
+    def store(self) -> Path:
+        """The bus keeps its streams here."""
+        return self.path / "store"
+
+    @property
+    def agents(self) -> Path:
+        """Keys of the agents that the command line speaks as."""
+        return self.path / "agents"
+
+    def secret_file(self, name: str) -> Path:
+        """The file of one of `SECRETS`."""
+        return self.path / "secrets" / f"{name}.seed"
+
+    def ensure(self) -> None:
+        """
+        Make every key that is not there yet, and the directory from them.
+
+        Raises:
+            InvalidKeyFile: If a key that is there cannot be used.
+            OSError: If the folder cannot be written.
+
+        """
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.path / "secrets").mkdir(mode=0o700, exist_ok=True)
+        for name, kind in SECRETS.items():
+            file = self.secret_file(name)
+            if not file.exists():
+                write_secret(file, seed_text(kind, os.urandom(SEED_BYTES)))
+        directory = Directory({service: self.key(service).did for service in SERVICES})
+        write_public(self.directory_file, msgspec.json.format(msgspec.json.encode(directory), indent=2) + b"\n")
+
+    def key(self, name: str) -> SigningKey:
+        """
+        The signing key among `SECRETS`.
+
+        Raises:
+            InvalidKeyFile: If the file cannot be used.
+
+        """
+        return SigningKey(self._seed(name))
+
+    @property
+    def platform_did(self) -> str:
+        """The name of the whole platform: identity's."""
+        return self.key("identity").did
+
+    def server_plan(self, **options: object) -> ServerPlan:
+        """
+        What the bus has to know of this platform's keys.
+
+        Args:
+            options: The other fields of ServerPlan.
+
+        """
+        public = {
+            "services": {service: user_nkey(self.key(service).public_key) for service in SERVICES},
+            "auth": user_nkey(self.key("identity-auth").public_key),
+            "system": user_nkey(self.key("identity-system").public_key),
+            "issuer": account_text(self.key("identity-issuer")),
+            "xkey": curve_text(self._seed("identity-xkey")),
+        }
+        return msgspec.convert({"store_dir": str(self.store), **options, **public}, ServerPlan)
+
+    def _seed(self, name: str) -> bytes:
+        return read_seed(self.secret_file(name), SECRETS[name])
+
+
+def write_secret(file: Path, text: str) -> None:
+    """
+    Write a new file that only its owner may read.
+
+    Raises:
+        FileExistsError: Rather than overwrite a key.
+
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text + "\n")
+        stream.flush()
+        os.fsync(descriptor)
+
+
+def write_public(file: Path, data: bytes) -> None:
+    """Replace a file in one step, so that nobody reads half of it."""
+    scratch = file.with_name(f".{file.name}.{os.getpid()}")
+    scratch.write_bytes(data)
+    scratch.replace(file)
+
+
+def read_seed(file: Path, kind: Kind) -> bytes:
+    """
+    The 32 bytes of a secret file.
+
+    Raises:
+        InvalidKeyFile: If it is not there, not readable, open to others, or no such key.
+
+    """
+    try:
+        mode, text = file.stat().st_mode, file.read_text()
+    except OSError as error:
+        raise InvalidKeyFile(str(file), error.strerror or "unreadable") from error
+    if mode & LOOSE_BITS:
+        raise InvalidKeyFile(str(file), f"others may read it, too: chmod 600 {file}")
+    try:
+        found, seed = seed_of(text.strip())
+    except ValueError as error:
+        raise InvalidKeyFile(str(file), str(error)) from error
+    if found is not kind:
+        raise InvalidKeyFile(str(file), f"a key of kind {found.letter} instead of {kind.letter}")
+    return seed
