@@ -53,13 +53,25 @@ Handler = Callable[[Incoming], Awaitable[None]]
 
 
 class _Client(Client):
-    """nats-py 2.16 with two defects mended."""
+    """nats-py 2.16 with its defects mended."""
 
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         # The library writes PING to the socket at once, before queued SUB and PUB: its flush is no barrier.
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(b"PING\r\n")
         await self._flush_pending()
+
+    async def _process_pong(self) -> None:
+        # A flush that timed out leaves a cancelled future behind; the late PONG would end the library's read loop.
+        self._pings_outstanding = 0
+        if self._pongs and not (future := self._pongs.pop(0)).done():
+            future.set_result(True)
+
+    async def _read_loop(self) -> None:
+        # Whatever ends the library's read loop, a connection that nobody reads must be replaced.
+        await super()._read_loop()
+        if self.is_connected:
+            await self._process_op_err(nats.errors.StaleConnectionError())
 
     async def _process_err(self, err_msg: str) -> None:
         # The library closes for good when a login expires or is revoked; a new login may well succeed.
@@ -98,9 +110,10 @@ class Session:
     lost: use a request wherever it matters.
     """
 
-    def __init__(self, client: Client, urls: Sequence[str]) -> None:
+    def __init__(self, client: Client, urls: Sequence[str], up: asyncio.Event) -> None:
         self._client = client
         self._urls = tuple(urls)
+        self._up = up
 
     @classmethod
     async def connect(
@@ -138,6 +151,21 @@ class Session:
         client._public_nkey = user_nkey(key.public_key)  # noqa: SLF001 - the library wants the nkeys package otherwise
         client._auth_configured = True  # noqa: SLF001 - likewise
         failures: list[Exception] = []
+        up = asyncio.Event()
+
+        async def disconnected_cb() -> None:
+            up.clear()
+            if on_down is not None:
+                on_down()
+
+        async def reconnected_cb() -> None:
+            up.set()
+            if on_up is not None:
+                on_up()
+
+        async def closed_cb() -> None:
+            if on_closed is not None:
+                on_closed()
 
         async def error_cb(error: Exception) -> None:
             failures[:] = [error]
@@ -150,9 +178,9 @@ class Session:
             inbox_prefix=inbox_prefix,
             signature_cb=_nonce_signer(key),
             error_cb=error_cb,
-            disconnected_cb=_callback(on_down),
-            reconnected_cb=_callback(on_up),
-            closed_cb=_callback(on_closed),
+            disconnected_cb=disconnected_cb,
+            reconnected_cb=reconnected_cb,
+            closed_cb=closed_cb,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type] # the library sleeps any number
             max_reconnect_attempts=-1,
@@ -165,7 +193,8 @@ class Session:
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await client.close()
             raise BusUnavailable(urls, str(failures[0] if failures else error) or "no answer") from error
-        return cls(client, urls)
+        up.set()
+        return cls(client, urls, up)
 
     @property
     def is_connected(self) -> bool:
@@ -270,6 +299,8 @@ class Session:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
+                # While the library reconnects its flush returns at once, with nothing done.
+                await self._up.wait()
                 await self._client.flush()
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise BusUnavailable(self._urls, str(error) or "no answer") from error
@@ -297,13 +328,3 @@ def _nonce_signer(key: SigningKey) -> Callable[[str], bytes]:
         return base64.b64encode(key.sign(nonce.encode()))
 
     return sign
-
-
-def _callback(function: Callable[[], None] | None) -> Callable[[], Awaitable[None]] | None:
-    if function is None:
-        return None
-
-    async def call() -> None:
-        function()
-
-    return call
