@@ -164,9 +164,12 @@ class Bucket:
         """
         return await self._write(key, value, {"Nats-Expected-Last-Subject-Sequence": str(revision)})
 
-    async def delete(self, key: str, revision: int | None = None) -> None:
+    async def delete(self, key: str, revision: int | None = None) -> int:
         """
         Forget a key, if it still has this revision where one is given.
+
+        Returns:
+            The revision of the marker that stays.
 
         Raises:
             WrongRevision: If somebody else wrote it in between.
@@ -176,7 +179,7 @@ class Bucket:
         headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
         if revision is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
-        await self._write(key, b"", headers)
+        return await self._write(key, b"", headers)
 
     async def watch(
         self,

@@ -143,6 +143,7 @@ def user_jwt(
     publish: Sequence[str],
     subscribe: Sequence[str],
     now_seconds: float,
+    lifetime_seconds: int = 0,
 ) -> str:
     """
     Let a user in.
@@ -155,6 +156,7 @@ def user_jwt(
         publish: All that it may publish on.
         subscribe: All that it may subscribe to.
         now_seconds: Since the epoch.
+        lifetime_seconds: After this the server disconnects the user, who may log in again; 0 is for ever.
 
     """
     permissions = {
@@ -166,7 +168,9 @@ def user_jwt(
         "type": "user",
         "version": 2,
     }
-    claims = {"sub": request.user_nkey, "name": name, "aud": account, "nats": permissions}
+    claims: dict[str, Any] = {"sub": request.user_nkey, "name": name, "aud": account, "nats": permissions}
+    if lifetime_seconds:
+        claims["exp"] = int(now_seconds) + lifetime_seconds
     return _signed(issuer, claims, now_seconds)
 
 

@@ -63,12 +63,14 @@ def system_permissions() -> Permissions:
     return Permissions(
         publish=(
             subjects.server_ping("CONNZ"),
+            subjects.server_ping("STATSZ"),
             subjects.server_request("*", "CONNZ"),
             subjects.server_request("*", "KICK"),
         ),
         subscribe=(
             subjects.account_events("AGENTS", "CONNECT"),
             subjects.account_events("AGENTS", "DISCONNECT"),
+            subjects.account_events("SVC", "DISCONNECT"),
             own_inbox,
         ),
     )

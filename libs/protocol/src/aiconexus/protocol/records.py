@@ -43,7 +43,11 @@ class RegistryRecord(Record, frozen=True, kw_only=True):
 
 
 class PresenceRecord(Record, frozen=True, kw_only=True):
-    """Who is connected: ``instance`` is the edge's id or the NATS server's."""
+    """
+    Who is connected: ``instance`` is the edge's id or the NATS server's name.
+
+    ``renewed_ms`` is when the session last registered again; 0 means that it never did.
+    """
 
     BUCKET: ClassVar[str] = PRESENCE
     did: str
@@ -51,6 +55,7 @@ class PresenceRecord(Record, frozen=True, kw_only=True):
     road: Road
     instance: str
     since_ms: int
+    renewed_ms: int = 0
 
 
 class EdgeLease(Record, frozen=True, kw_only=True):
