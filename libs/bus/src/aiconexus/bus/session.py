@@ -7,12 +7,13 @@ what the client library gets wrong: a flush that is no barrier, and a closed cli
 
 import asyncio
 import base64
+import random
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, Self
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from aiconexus.bus.nkeys import user_nkey
@@ -22,7 +23,8 @@ from aiconexus.protocol.keys import SigningKey
 NONCE = re.compile(r"[A-Za-z0-9_-]{11,22}")
 """The only thing that the key signs for a server: a signature over anything else could be an envelope's."""
 
-RECONNECT_WAIT_SECONDS = 0.2
+RECONNECT_WAIT_SECONDS = 0.1
+RECONNECT_MAX_SECONDS = 3.0
 CONNECT_TIMEOUT_SECONDS = 5
 PING_SECONDS = 10
 PENDING_MAX_BYTES = 8 * 1024 * 1024
@@ -81,6 +83,46 @@ class _Client(Client):
             await self._process_op_err(error)
             return
         await super()._process_err(err_msg)
+
+
+class _Events:
+    """What the client library tells, passed on to plain functions."""
+
+    def __init__(
+        self,
+        on_down: Callable[[], None] | None,
+        on_up: Callable[[], None] | None,
+        on_closed: Callable[[], None] | None,
+        on_error: Callable[[Exception], None] | None,
+    ) -> None:
+        self._on_down = on_down
+        self._on_up = on_up
+        self._on_closed = on_closed
+        self._on_error = on_error
+        self.up = asyncio.Event()
+        self.refused = asyncio.Event()
+        self.last: Exception | None = None
+
+    async def error(self, error: Exception) -> None:
+        self.last = error
+        if not self.up.is_set() and any(text in str(error).lower() for text in _LOGIN_ERRORS):
+            self.refused.set()
+        if self._on_error is not None:
+            self._on_error(error)
+
+    async def down(self) -> None:
+        self.up.clear()
+        if self._on_down is not None:
+            self._on_down()
+
+    async def reconnected(self) -> None:
+        self.up.set()
+        if self._on_up is not None:
+            self._on_up()
+
+    async def closed(self) -> None:
+        if self._on_closed is not None:
+            self._on_closed()
 
 
 class Subscription:
@@ -150,51 +192,31 @@ class Session:
         client = _Client()
         client._public_nkey = user_nkey(key.public_key)  # noqa: SLF001 - the library wants the nkeys package otherwise
         client._auth_configured = True  # noqa: SLF001 - likewise
-        failures: list[Exception] = []
-        up = asyncio.Event()
-
-        async def disconnected_cb() -> None:
-            up.clear()
-            if on_down is not None:
-                on_down()
-
-        async def reconnected_cb() -> None:
-            up.set()
-            if on_up is not None:
-                on_up()
-
-        async def closed_cb() -> None:
-            if on_closed is not None:
-                on_closed()
-
-        async def error_cb(error: Exception) -> None:
-            failures[:] = [error]
-            if on_error is not None:
-                on_error(error)
-
-        connecting = client.connect(
+        events = _Events(on_down, on_up, on_closed, on_error)
+        connect = client.connect(
             list(urls),
             name=name,
             inbox_prefix=inbox_prefix,
             signature_cb=_nonce_signer(key),
-            error_cb=error_cb,
-            disconnected_cb=disconnected_cb,
-            reconnected_cb=reconnected_cb,
-            closed_cb=closed_cb,
+            error_cb=events.error,
+            disconnected_cb=events.down,
+            reconnected_cb=events.reconnected,
+            closed_cb=events.closed,
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type] # the library sleeps any number
+            reconnect_to_server_handler=_paced,
             max_reconnect_attempts=-1,
             ping_interval=PING_SECONDS,
             pending_size=PENDING_MAX_BYTES,
         )
         try:
             async with asyncio.timeout(None if forever else CONNECT_TIMEOUT_SECONDS):
-                await connecting
+                await (connect if forever else _unless(events.refused, connect))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await client.close()
-            raise BusUnavailable(urls, str(failures[0] if failures else error) or "no answer") from error
-        up.set()
-        return cls(client, urls, up)
+            raise BusUnavailable(urls, str(events.last or error) or "no answer") from error
+        events.up.set()
+        return cls(client, urls, events.up)
 
     @property
     def is_connected(self) -> bool:
@@ -328,3 +350,24 @@ def _nonce_signer(key: SigningKey) -> Callable[[str], bytes]:
         return base64.b64encode(key.sign(nonce.encode()))
 
     return sign
+
+
+async def _unless(refused: asyncio.Event, connect: Coroutine[Any, Any, None]) -> None:
+    """Connect, but do not go on asking a server that refuses the login."""
+    connecting = asyncio.ensure_future(connect)
+    refusing = asyncio.ensure_future(refused.wait())
+    try:
+        await asyncio.wait((connecting, refusing), return_when=asyncio.FIRST_COMPLETED)
+        if not connecting.done():
+            raise nats.errors.AuthorizationError
+        await connecting
+    finally:
+        refusing.cancel()
+        connecting.cancel()
+
+
+def _paced(servers: list[Server], _: dict[str, Any]) -> tuple[None, float]:
+    """Exponential backoff with full jitter, so that a server that comes back is not overrun."""
+    attempt = min(min(server.reconnects for server in servers), 16)
+    ceiling = min(RECONNECT_MAX_SECONDS, RECONNECT_WAIT_SECONDS * 2**attempt)
+    return None, random.uniform(0, ceiling)  # noqa: S311 - spreads load, keeps no secret
