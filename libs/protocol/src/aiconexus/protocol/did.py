@@ -32,7 +32,7 @@ def token_of(public_key: bytes) -> str:
 
     """
     check_public_key(public_key)
-    return "z" + base58.b58encode(MULTICODEC + public_key).decode()
+    return _multibase(public_key)
 
 
 def check_public_key(public_key: bytes) -> None:
@@ -71,9 +71,32 @@ def public_key_of(did: str) -> bytes:
         raise InvalidDid(did, "it does not hold an Ed25519 key (multicodec 0xed01 and 32 bytes)")
     public_key = decoded[len(MULTICODEC) :]
     check_public_key(public_key)
-    if did_of(public_key) != did:
+    if PREFIX + _multibase(public_key) != did:
         raise InvalidDid(did, "it is not the canonical text of its key")
     return public_key
+
+
+def key_text_of(did: str) -> str:
+    """
+    The key that a DID names, as REGISTER spells it: base58btc of the 32 bytes alone.
+
+    Raises:
+        InvalidDid: If the DID is not acceptable.
+
+    """
+    return base58.b58encode(public_key_of(did)).decode()
+
+
+@lru_cache(maxsize=4096)
+def public_key_text(did: str) -> str:
+    """
+    The bare key of a DID in base58btc, as REGISTER carries it.
+
+    Raises:
+        InvalidDid: If the DID is not acceptable.
+
+    """
+    return base58.b58encode(public_key_of(did)).decode()
 
 
 def token_in(did: str) -> str:
@@ -99,3 +122,7 @@ def did_for_token(token: str) -> str:
     did = PREFIX + token
     public_key_of(did)
     return did
+
+
+def _multibase(public_key: bytes) -> str:
+    return "z" + base58.b58encode(MULTICODEC + public_key).decode()
