@@ -368,6 +368,6 @@ async def _unless(refused: asyncio.Event, connect: Coroutine[Any, Any, None]) ->
 
 def _paced(servers: list[Server], _: dict[str, Any]) -> tuple[None, float]:
     """Exponential backoff with full jitter, so that a server that comes back is not overrun."""
-    attempt = min(min(server.reconnects for server in servers), 16)
+    attempt = min(16, *(server.reconnects for server in servers))
     ceiling = min(RECONNECT_MAX_SECONDS, RECONNECT_WAIT_SECONDS * 2**attempt)
     return None, random.uniform(0, ceiling)  # noqa: S311 - spreads load, keeps no secret
