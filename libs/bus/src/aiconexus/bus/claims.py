@@ -9,6 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from nacl.bindings import crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 from nacl.public import Box, PrivateKey, PublicKey
 
-from aiconexus.bus.nkeys import Kind, public_key_of, public_text
+from aiconexus.bus.nkeys import Kind, public_key_of, public_text, unchecked_key_of
 from aiconexus.protocol.did import did_of
 from aiconexus.protocol.errors import InvalidSignature, MalformedEnvelope, Refused
 from aiconexus.protocol.keys import SigningKey, verify
@@ -82,7 +83,9 @@ class _Header(msgspec.Struct, frozen=True):
     alg: str
 
 
-_HEADER = {"typ": "JWT", "alg": "ed25519-nkey"}
+_ALGORITHM = "ed25519-nkey"
+SERVERS_MAX = 64
+"""Servers whose keys are remembered, so that a login costs no more than its own signatures."""
 
 
 def read_login_request(token: bytes, now_seconds: float) -> LoginRequest:
@@ -124,7 +127,7 @@ def check_login(request: LoginRequest) -> str:
         reason = "sign the server's nonce with your nkey"
         raise Refused(reason)
     try:
-        did = did_of(public_key_of(Kind.USER, nkey))
+        did = did_of(unchecked_key_of(Kind.USER, nkey))
         # Clients write it in either alphabet of base64.
         raw = _decoded(signature.rstrip("=").translate(_URL_SAFE))
     except ValueError as error:
@@ -193,11 +196,17 @@ class CurveKey:
 
     """
 
-    __slots__ = ("_private", "public")
+    __slots__ = ("_box", "public")
 
     def __init__(self, seed: bytes) -> None:
-        self._private = PrivateKey(seed)
+        private = PrivateKey(seed)
         self.public = curve_text(seed)
+
+        @lru_cache(maxsize=SERVERS_MAX)
+        def box(other: str) -> Box:
+            return Box(private, PublicKey(public_key_of(Kind.CURVE, other)))
+
+        self._box = box
 
     def open(self, data: bytes, sender: str) -> bytes:
         """
@@ -221,9 +230,6 @@ class CurveKey:
         """Close a box for the server whose curve key is ``recipient``."""
         return _BOX_VERSION + bytes(self._box(recipient).encrypt(data))
 
-    def _box(self, other: str) -> Box:
-        return Box(self._private, PublicKey(public_key_of(Kind.CURVE, other)))
-
 
 def curve_text(seed: bytes) -> str:
     """The public text "X…" of a curve seed."""
@@ -232,7 +238,17 @@ def curve_text(seed: bytes) -> str:
 
 def account_text(issuer: SigningKey) -> str:
     """The public text "A…" of the account key that signs users' JWTs."""
-    return public_text(Kind.ACCOUNT, issuer.public_key)
+    return _account_text(issuer.public_key)
+
+
+@lru_cache(maxsize=SERVERS_MAX)
+def _account_text(public_key: bytes) -> str:
+    return public_text(Kind.ACCOUNT, public_key)
+
+
+@lru_cache(maxsize=SERVERS_MAX)
+def _did_of(kind: Kind, text: str) -> str:
+    return did_of(unchecked_key_of(kind, text))
 
 
 def _permission(subjects: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -240,10 +256,10 @@ def _permission(subjects: Sequence[str]) -> dict[str, Sequence[str]]:
 
 
 def _signed(issuer: SigningKey, claims: dict[str, Any], now_seconds: float) -> str:
-    whole = {"iat": int(now_seconds), "iss": account_text(issuer), **claims}
+    whole = {"iat": int(now_seconds), "iss": _account_text(issuer.public_key), **claims}
     digest = hashlib.new("sha512_256", msgspec.json.encode(whole, order="sorted")).digest()
     whole["jti"] = base64.b32encode(digest).decode().rstrip("=")
-    text = f"{_encoded(msgspec.json.encode(_HEADER))}.{_encoded(msgspec.json.encode(whole))}"
+    text = f"{_HEADER}.{_encoded(msgspec.json.encode(whole))}"
     return f"{text}.{_encoded(issuer.sign(text.encode()))}"
 
 
@@ -256,11 +272,11 @@ def _verified(token: bytes, kind: Kind) -> _RequestClaims:
         header = msgspec.json.decode(_decoded(parts[0].decode()), type=_Header)
         payload = _decoded(parts[1].decode())
         signature = _decoded(parts[2].decode())
-        issuer = public_key_of(kind, msgspec.json.decode(payload, type=_Issuer).iss)
-        if header.alg != _HEADER["alg"]:
+        issuer = _did_of(kind, msgspec.json.decode(payload, type=_Issuer).iss)
+        if header.alg != _ALGORITHM:
             raise InvalidSignature(header.alg)
-        verify(did_of(issuer), parts[0] + b"." + parts[1], signature)
-        return msgspec.json.decode(payload, type=_RequestClaims)
+        verify(issuer, parts[0] + b"." + parts[1], signature)
+        return _decode_claims(payload)
     except (ValueError, msgspec.DecodeError) as error:
         reason = f"not a login request: {error}"
         raise MalformedEnvelope(reason) from error
@@ -272,3 +288,7 @@ def _encoded(data: bytes) -> str:
 
 def _decoded(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+_HEADER = _encoded(msgspec.json.encode({"typ": "JWT", "alg": _ALGORITHM}))
+_decode_claims = msgspec.json.Decoder(_RequestClaims).decode

@@ -50,6 +50,20 @@ def public_key_of(kind: Kind, text: str) -> bytes:
         ValueError: If it is no such text; for keys that sign, InvalidDid if they are not usable.
 
     """
+    public_key = unchecked_key_of(kind, text)
+    if kind is not Kind.CURVE:
+        check_public_key(public_key)
+    return public_key
+
+
+def unchecked_key_of(kind: Kind, text: str) -> bytes:
+    """
+    Likewise, for who checks the key itself before believing anything under it.
+
+    Raises:
+        ValueError: If it is no such text.
+
+    """
     if len(text) != PUBLIC_CHARACTERS:
         message = f"an nkey has {PUBLIC_CHARACTERS} characters, this one {len(text)}"
         raise ValueError(message)
@@ -57,10 +71,7 @@ def public_key_of(kind: Kind, text: str) -> bytes:
     if raw[0] != kind:
         message = f"not the nkey of a key of kind {kind.letter}"
         raise ValueError(message)
-    public_key = raw[1:]
-    if kind is not Kind.CURVE:
-        check_public_key(public_key)
-    return public_key
+    return raw[1:]
 
 
 def seed_text(kind: Kind, seed: bytes) -> str:
