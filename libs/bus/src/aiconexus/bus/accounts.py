@@ -3,7 +3,7 @@ The configuration of the NATS server: four accounts, and what each user in them 
 
 SVC holds the services and JetStream. AGENTS holds the agents, whom the auth callout lets in, and knows of SVC only
 what is imported: their own requests, their inboxes, everybody's presence. AUTH holds the responder of the callout, SYS
-the server's own events. The text is JSON, which the server reads as it reads its own notation.
+the server's own events. The values are JSON, which the server reads as it reads its own notation.
 """
 
 from typing import Any
@@ -65,7 +65,11 @@ def render_server_config(plan: ServerPlan) -> str:
         config["http"] = f"{plan.monitor_host}:{plan.monitor_port}"
     if plan.ports_dir:
         config["ports_file_dir"] = plan.ports_dir
-    return msgspec.json.format(msgspec.json.encode(config), indent=2).decode() + "\n"
+    return "".join(f"{key}: {_json(value)}\n" for key, value in config.items())
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _jetstream(plan: ServerPlan) -> dict[str, Any]:

@@ -197,7 +197,8 @@ class Platform:
         return Child("nats", [_program("nats-server"), "-c", str(config)], os.environ, self._on_line)
 
     async def _bus_ready(self, child: Child) -> bool:
-        return self._bus_ports_file(child.pid or 0).exists()
+        file = self._bus_ports_file(child.pid or 0)
+        return file.exists() and file.read_bytes().endswith(b"}")
 
     def _bus_ports_file(self, pid: int) -> Path:
         return self.home.run / "ports" / f"nats-server_{pid}.ports"
@@ -205,7 +206,7 @@ class Platform:
     def _service(self, name: str) -> Child:
         service = _service_of(name)
         # After a crash the port must be the one that agents know.
-        port = {"edge": self._edge_port(name)} if service == "edge" else {}
+        port = {"PORT": str(self._edge_port(name))} if service == "edge" else {}
         self._ports_file(name).unlink(missing_ok=True)
         settings = {
             "NATS_URLS": f"nats://{LOCAL}:{self._nats_port}",
@@ -214,7 +215,7 @@ class Platform:
             "PORTS_FILE": str(self._ports_file(name)),
             "INSTANCE": name,
             **{_variable(secret): str(self.home.secret_file(secret)) for secret in _secrets_of(service)},
-            **{key.upper() + "_PORT": str(value) for key, value in port.items()},
+            **port,
         }
         environment = dict(os.environ)
         environment |= {f"AICONEXUS_{service.upper()}_{key}": value for key, value in settings.items()}
