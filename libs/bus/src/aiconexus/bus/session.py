@@ -143,6 +143,13 @@ class Subscription:
         except (nats.errors.ConnectionClosedError, nats.errors.BadSubscriptionError):
             return
 
+    async def drain(self) -> None:
+        """Give the interest up, and handle what has arrived."""
+        try:
+            await self._subscription.drain()
+        except (nats.errors.Error, OSError):
+            await self.unsubscribe()
+
 
 class Session:
     """
@@ -166,6 +173,7 @@ class Session:
         name: str,
         inbox_prefix: str,
         forever: bool = True,
+        heals: bool = True,
         on_down: Callable[[], None] | None = None,
         on_up: Callable[[], None] | None = None,
         on_closed: Callable[[], None] | None = None,
@@ -180,6 +188,7 @@ class Session:
             name: Shown by the server's monitoring.
             inbox_prefix: Where our answers arrive; the server must allow it.
             forever: Wait until a server is there, instead of raising.
+            heals: Connect again after a loss; otherwise the session closes, and its owner decides when to come back.
             on_down: The connection was lost.
             on_up: It is back, and every subscription with it.
             on_closed: It was closed, by us or because no login is possible any more.
@@ -205,6 +214,7 @@ class Session:
             connect_timeout=CONNECT_TIMEOUT_SECONDS,
             reconnect_time_wait=RECONNECT_WAIT_SECONDS,  # type: ignore[arg-type] # the library sleeps any number
             reconnect_to_server_handler=_paced,
+            allow_reconnect=heals,
             max_reconnect_attempts=-1,
             ping_interval=PING_SECONDS,
             pending_size=PENDING_MAX_BYTES,
