@@ -78,7 +78,8 @@ class Child:
         """
         process, pump = self._running()
         status = await process.wait()
-        await pump
+        # Not awaited itself: whoever cancels this wait must not cancel the pump.
+        await asyncio.wait({pump})
         return status
 
     async def stop(self, patience_seconds: float = STOP_SECONDS) -> None:
@@ -94,6 +95,8 @@ class Child:
 
     async def kill(self) -> None:
         """End it without asking: SIGKILL."""
+        if self._process is None:
+            return
         self._send(signal.SIGKILL)
         await self.wait()
 

@@ -2,11 +2,12 @@
 
 from enum import IntEnum
 
+from aiconexus.protocol import errors
 from aiconexus.protocol.errors import AiconexusError
 
 
 class Exit(IntEnum):
-    """Exit statuses of the command."""
+    """Exit statuses of the command; 0 is success."""
 
     FAILED = 1
     USAGE = 2
@@ -25,3 +26,37 @@ class Failure(AiconexusError):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+_STATUSES: tuple[tuple[type[BaseException], Exit], ...] = (
+    (errors.SettingsError, Exit.USAGE),
+    (errors.InvalidKeyFile, Exit.USAGE),
+    (errors.InvalidDid, Exit.USAGE),
+    (errors.NotAcknowledged, Exit.TIMED_OUT),
+    (errors.RequestTimedOut, Exit.TIMED_OUT),
+    (TimeoutError, Exit.TIMED_OUT),
+    (errors.BusError, Exit.UNREACHABLE),
+    (ConnectionError, Exit.UNREACHABLE),
+    (errors.RemoteProblem, Exit.REFUSED),
+    (errors.IdentityError, Exit.REFUSED),
+    (errors.SessionError, Exit.REFUSED),
+    (errors.DeliveryError, Exit.REFUSED),
+)
+
+
+def status_of(error: BaseException) -> Exit:
+    """The exit status that tells a script what went wrong."""
+    if isinstance(error, Failure):
+        return error.status
+    return next((status for class_, status in _STATUSES if isinstance(error, class_)), Exit.FAILED)
+
+
+def sentence_of(error: BaseException) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, AiconexusError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    return str(error)

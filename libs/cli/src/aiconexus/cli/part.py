@@ -36,7 +36,7 @@ class Part:
         self._on_line = on_line
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._held = False
+        self._ends = 0
 
     @property
     def pid(self) -> int | None:
@@ -45,7 +45,6 @@ class Part:
 
     async def start(self) -> None:
         """Start the process and keep it running."""
-        self._held = False
         self._child = self._make()
         await self._child.start()
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
@@ -58,10 +57,11 @@ class Part:
             Failure: If it will not, with the last lines that it wrote.
 
         """
+        ends = self._ends
         try:
             async with asyncio.timeout(patience_seconds):
                 while not (self._child and self._child.pid and await self._probe(self._child)):
-                    if self._keeper is None or self._keeper.done():
+                    if self._ends != ends:
                         raise Failure(self._told(f"{self.name} ended before it was ready"))
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
@@ -69,19 +69,18 @@ class Part:
 
     async def stop(self) -> None:
         """End the process in peace and do not start it again."""
-        self._held = True
+        await self._let_go()
         if self._child is not None:
             await self._child.stop()
-        await self._let_go()
 
     async def kill(self) -> None:
         """End the process with SIGKILL and do not start it again."""
-        self._held = True
+        await self._let_go()
         if self._child is not None:
             await self._child.kill()
-        await self._let_go()
 
     async def _let_go(self) -> None:
+        """From now on nobody starts it again."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -93,8 +92,7 @@ class Part:
         while self._child is not None:
             started = loop.time()
             status = await self._child.wait()
-            if self._held:
-                return
+            self._ends += 1
             if status == SETTINGS_STATUS:
                 self._on_line(self.name, "ended: its settings are not usable")
                 return

@@ -1,0 +1,41 @@
+"""`aiconexus init`: what a platform needs before its first start, when something other than `up` starts it."""
+
+from typing import Annotated
+
+import typer
+
+from aiconexus.cli.options import DEFAULT_HOME, HomeOption, host_and_port
+
+
+def init(
+    home: HomeOption = DEFAULT_HOME,
+    listen: Annotated[str, typer.Option(help="Where the bus listens, as its own process sees it.")] = "0.0.0.0:4222",
+    monitor: Annotated[str, typer.Option(help="Where the bus tells of its health.")] = "127.0.0.1:8222",
+    store: Annotated[str, typer.Option(help="Where the bus keeps its streams, as its own process sees it.")] = "/data",
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Survive power failures: write every envelope through to the disk.")
+    ] = False,
+) -> None:
+    """
+    Make keys, nats.conf and directory.json for compose or another supervisor.
+
+    Keys that are there stay as they are; the other two files are written anew.
+    """
+    from aiconexus.bus.accounts import render_server_config
+    from aiconexus.cli.home import Home, write_public
+
+    host, port = host_and_port(listen, "--listen")
+    monitor_host, monitor_port = host_and_port(monitor, "--monitor")
+    place = Home(home)
+    place.ensure()
+    plan = place.server_plan(
+        host=host,
+        port=port,
+        monitor_host=monitor_host,
+        monitor_port=monitor_port,
+        store_dir=store,
+        sync_always=sync,
+    )
+    write_public(place.path / "nats.conf", render_server_config(plan).encode())
+    typer.echo(f"{place.path}: secrets/ (keep them), nats.conf and directory.json")
+    typer.echo(f"the platform is {place.platform_did}")

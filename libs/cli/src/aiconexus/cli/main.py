@@ -1,0 +1,41 @@
+"""
+The command `aiconexus`.
+
+Each command lives in a module of its own and imports what it needs when it runs, so that `--help` is quick.
+"""
+
+import sys
+
+import typer
+
+from aiconexus.cli.commands.init import init
+from aiconexus.cli.commands.keygen import keygen
+from aiconexus.cli.commands.status import status
+from aiconexus.cli.commands.up import up
+from aiconexus.cli.failure import sentence_of, status_of
+from aiconexus.protocol.errors import AiconexusError
+
+commands = typer.Typer(
+    help="Signed envelopes between agents. Start with `aiconexus up`, then try `aiconexus agents` beside it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for function in (up, init, keygen, status):
+    commands.command()(function)
+
+
+def app() -> int:
+    """
+    Run the command line.
+
+    Returns:
+        The exit status: 0 done, 1 failed, 2 wrong use or settings, 3 no platform there, 4 refused, 5 timed out.
+
+    """
+    try:
+        commands()
+    except (AiconexusError, OSError, TimeoutError) as error:
+        sys.stderr.write(f"aiconexus: {sentence_of(error)}\n")
+        return status_of(error)
+    return 0
