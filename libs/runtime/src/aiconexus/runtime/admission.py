@@ -15,11 +15,8 @@ from aiconexus.protocol.replay import ReplayWindow
 from aiconexus.protocol.seal import Codec, Letter, check_seal, peek, split
 from aiconexus.runtime.directory import Directory
 
-AGENT_IDS_MAX = 20_000
-"""Requests of one agent within the replay window: about 110 a second."""
-SERVICE_IDS_MAX = 500_000
-"""Requests of one service, all of its replicas together: about 2,700 a second."""
-SERVICES_MAX = 64
+SERVICE_IDS_MAX = 240_000
+"""Requests of one service within the replay window, all of its replicas together: 2,000 a second."""
 
 
 class Errand:
@@ -56,8 +53,8 @@ class Admission:
     def __init__(self, did: str, directory: Directory) -> None:
         self._did = did
         self._directory = directory
-        self._agents = ReplayWindow(ids_max=AGENT_IDS_MAX)
-        self._services = ReplayWindow(senders_max=SERVICES_MAX, ids_max=SERVICE_IDS_MAX)
+        self._agents = ReplayWindow()
+        self._services = ReplayWindow(ids_max=SERVICE_IDS_MAX)
 
     def admit(self, errand: Errand, now_ms: int) -> Letter:
         """
@@ -66,6 +63,7 @@ class Admission:
         Raises:
             EnvelopeError: If it cannot be read, is not fresh or not new.
             IdentityError: If it is not signed by who must have signed it.
+            RateLimited: If the sender has used up its window.
             Refused: If it is meant for somebody else.
 
         """

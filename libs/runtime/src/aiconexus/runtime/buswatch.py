@@ -1,6 +1,9 @@
 """What a process knows of its connection to the bus."""
 
+import time
+
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.session import Session
 from aiconexus.runtime.health import Component, Status
 from aiconexus.runtime.logs import Log, Throttle
 from aiconexus.runtime.metrics import BUS_CONNECTED, BUS_ERRORS, BUS_LOSSES
@@ -23,6 +26,12 @@ class BusWatch:
         self._log = log
         self._throttle = Throttle(1)
         self._connected = False
+        self._session: Session | None = None
+
+    def follow(self, session: Session) -> None:
+        """Answer for this session, which is connected."""
+        self._session = session
+        self.up()
 
     def up(self) -> None:
         """The connection is there."""
@@ -48,7 +57,15 @@ class BusWatch:
             self._log.warning(f"{self._service}.bus_failed", reason=reason, suppressed=suppressed, **trace)
 
     async def check(self) -> Component:
-        """Healthy while a server is there."""
-        if self._connected:
-            return Component(status=Status.HEALTHY)
-        return Component(status=Status.UNHEALTHY, reason="not connected")
+        """
+        Healthy if a server answers.
+
+        Raises:
+            BusUnavailable: If it is connected but silent.
+
+        """
+        if self._session is None or not self._connected:
+            return Component(status=Status.UNHEALTHY, reason="not connected")
+        started = time.perf_counter()
+        await self._session.barrier()
+        return Component(status=Status.HEALTHY, detail={"round_trip_seconds": round(time.perf_counter() - started, 6)})

@@ -27,8 +27,8 @@ class Ports:
     def announce(self, name: str, port: int) -> None:
         """Say that we listen on a port: ``metrics``, ``http``."""
         self._taken[name] = port
-        self._log.info(f"{self._service}.{name}_listening", port=port)
         if self._path is not None:
             draft = self._path.with_name(self._path.name + ".new")
             draft.write_bytes(msgspec.json.encode(self._taken))
             draft.replace(self._path)
+        self._log.info(f"{self._service}.{name}_listening", port=port)

@@ -145,14 +145,14 @@ class _Process(Generic[S]):
         session = await Session.connect(
             self._settings.nats_urls,
             self._key,
-            name=f"{self._service} {self._instance}",
+            name=f"{self._service}.{self._instance}",
             inbox_prefix=subjects.service_inbox(self._service),
             on_down=self._watch.down,
             on_up=self._watch.up,
             on_closed=self._on_closed,
             on_error=self._watch.error,
         )
-        self._watch.up()
+        self._watch.follow(session)
         return session
 
     def _context(self, session: Session, ports: Ports) -> Context[S]:

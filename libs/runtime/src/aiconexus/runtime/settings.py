@@ -87,7 +87,7 @@ def load(settings_class: type[S], service: str, environ: Mapping[str, str] | Non
     mistakes: list[str] = []
     present = given(prefix, os.environ if environ is None else environ, mistakes)
     known = {_variable(prefix, field): field for field in fields(settings_class)}
-    mistakes += unknown(present, [*known, prefix + SETTINGS_FILE])
+    mistakes += unknown(prefix, present, [*known, prefix + SETTINGS_FILE])
     values = _values(known, present, mistakes)
     if mistakes:
         raise SettingsError(mistakes)

@@ -39,21 +39,21 @@ def given(prefix: str, environ: Mapping[str, str], mistakes: list[str]) -> dict[
     return {**_given_in_file(Path(file.text), prefix, mistakes), **own}
 
 
-def unknown(present: Mapping[str, Given], known: Iterable[str]) -> list[str]:
+def unknown(prefix: str, present: Mapping[str, Given], known: Iterable[str]) -> list[str]:
     """One mistake for each name that means nothing."""
     names = list(known)
     return [
-        f"{name}{value.origin} is no setting{_suggestion(name, names)}"
+        f"{name}{value.origin} is no setting{_suggestion(prefix, name, names)}"
         for name, value in present.items()
         if name not in names
     ]
 
 
-def _suggestion(name: str, known: list[str]) -> str:
+def _suggestion(prefix: str, name: str, known: list[str]) -> str:
     if f"{name}_FILE" in known:
         return f": it is read from a file, set {name}_FILE to its path"
-    close = difflib.get_close_matches(name, known, n=1)
-    return f": did you mean {close[0]}?" if close else ""
+    close = difflib.get_close_matches(name.removeprefix(prefix), [other.removeprefix(prefix) for other in known], n=1)
+    return f": did you mean {prefix}{close[0]}?" if close else ""
 
 
 def _given_in_file(path: Path, prefix: str, mistakes: list[str]) -> dict[str, Given]:
