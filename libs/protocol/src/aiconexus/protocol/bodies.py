@@ -13,15 +13,18 @@ from msgspec import Meta
 
 from aiconexus.protocol import limits
 
+# An id goes into a NATS header, names and reasons into logs and onto terminals, so none may hold a control character;
+# "$" alone would let a line end pass at the end.
+LINE = r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)"
+
 Did = Annotated[str, Meta(max_length=limits.DID_MAX_CHARACTERS)]
-# An id goes into a NATS header and a capability into lists that people read, so neither may hold a line end; "$" alone
-# would let one pass at the end.
 Id = Annotated[str, Meta(max_length=limits.ID_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9._:-]+$(?!\n)")]
 Capability = Annotated[
     str, Meta(max_length=limits.CAPABILITY_MAX_CHARACTERS, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$(?!\n)")
 ]
 Capabilities = Annotated[tuple[Capability, ...], Meta(max_length=limits.CAPABILITIES_MAX)]
-Text = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=256, pattern=LINE)]
+CodecNumber = Annotated[int, Meta(ge=0, le=255)]
 LongText = Annotated[str, Meta(max_length=1024)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Page = Annotated[int, Meta(ge=1, le=limits.PAGE_MAX)]
@@ -81,7 +84,7 @@ class Register(Body, frozen=True):
     challenge: Annotated[str, Meta(max_length=64)] | None = None
     name: Text | None = None
     capabilities: Capabilities = ()
-    codecs: Annotated[tuple[int, ...], Meta(min_length=1, max_length=8)] = (1, 2)
+    codecs: Annotated[tuple[CodecNumber, ...], Meta(min_length=1, max_length=8)] = (1, 2)
     policy: Policy = Policy.ANYONE
     callers: Annotated[tuple[Did, ...], Meta(max_length=limits.CALLERS_MAX)] = ()
 
@@ -270,7 +273,7 @@ class MailItem(msgspec.Struct, frozen=True, kw_only=True):
 
     sequence: Count
     previous: Count | None = None
-    codec: int
+    codec: CodecNumber
     payload: bytes
     signature: bytes
 

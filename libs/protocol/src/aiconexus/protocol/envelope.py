@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Meta
 
 from aiconexus.protocol import limits
-from aiconexus.protocol.bodies import BODIES, STORED_TYPES, UNADDRESSED_TYPES, Body, Did, Id
+from aiconexus.protocol.bodies import BODIES, LINE, STORED_TYPES, UNADDRESSED_TYPES, Body, Did, Id
 from aiconexus.protocol.errors import EnvelopeExpired, EnvelopeStale, MalformedEnvelope, UnsupportedType
 
 VERSION = 1
 
 Type = Annotated[str, Meta(min_length=1, max_length=32)]
 Milliseconds = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Short = Annotated[str, Meta(max_length=128)]
+Short = Annotated[str, Meta(max_length=128, pattern=LINE)]
 
 
 class Envelope(

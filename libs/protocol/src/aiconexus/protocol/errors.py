@@ -4,7 +4,8 @@ Every error of the project, in one tree.
 AiconexusError
 ├── EnvelopeError   MalformedEnvelope · UnsupportedVersion · UnsupportedType · EnvelopeTooLarge · EnvelopeExpired
 │                   · EnvelopeStale · ReplayedEnvelope · ConflictingEnvelope
-├── IdentityError   InvalidDid · InvalidSignature · ForeignSender · UnknownAgent · KeyRevoked · InvalidKeyFile
+├── IdentityError   InvalidDid · InvalidSignature · ForeignSender · UnknownAgent · AgentOffline · KeyRevoked
+│                   · InvalidKeyFile
 ├── SessionError    Refused · TooManyConnections · TakenOver
 ├── DeliveryError   MailboxFull · RateLimited · NotAcknowledged · HandlerFailed · HandlerInterrupted · NoHandler
 ├── BusError        BusUnavailable · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
     from aiconexus.protocol.bodies import Error
 
 SHOWN_CHARACTERS = 80
+REASON_CHARACTERS = 240
 
 
 def _shown(text: str) -> str:
     """Bound what a remote can make us print."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+
+
+def _line(text: str) -> str:
+    """Likewise, for a sentence of ours that quotes a remote."""
+    return "".join(character if character.isprintable() else "?" for character in text[:REASON_CHARACTERS])
 
 
 class AiconexusError(Exception):
@@ -46,7 +53,7 @@ class MalformedEnvelope(EnvelopeError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"malformed envelope: {self.reason}"
+        return f"malformed envelope: {_line(self.reason)}"
 
 
 class UnsupportedVersion(EnvelopeError):
@@ -178,6 +185,13 @@ class UnknownAgent(IdentityError):
 
     def __str__(self) -> str:
         return f"no agent {_shown(self.did)} is registered"
+
+
+class AgentOffline(UnknownAgent):
+    """Registered, but not connected, and what was said to it is worthless tomorrow."""
+
+    def __str__(self) -> str:
+        return f"agent {_shown(self.did)} is offline"
 
 
 class KeyRevoked(IdentityError):

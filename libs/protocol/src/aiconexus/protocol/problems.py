@@ -74,11 +74,19 @@ def report(error: AiconexusError) -> Error:
     if isinstance(error, errors.RemoteProblem):
         return error.error
     problem = problem_of(error)
-    message = "internal error" if problem is INTERNAL else str(error)
     return Error(
         code=problem.code,
         problem=problem.name,
-        message=message[:1024],
+        message=_told(error, problem)[:1024],
         retryable=problem.retryable,
         retry_after_ms=getattr(error, "retry_after_ms", None),
     )
+
+
+def _told(error: AiconexusError, problem: Problem) -> str:
+    """What a stranger may read: nothing of our addresses and subjects."""
+    if problem is INTERNAL:
+        return "internal error"
+    if isinstance(error, errors.BusError):
+        return f"{problem.name}, try again"
+    return str(error)

@@ -38,16 +38,26 @@ class ReplayWindow:
             RateLimited: If the sender has used up its window.
 
         """
+        before_ms = now_ms - WINDOW_MS
+        self._forget_quiet(before_ms)
         ids = self._ids_of(sender)
-        while ids and next(iter(ids.values())) < now_ms - WINDOW_MS:
+        while ids and next(iter(ids.values())) < before_ms:
             ids.popitem(last=False)
             self._total -= 1
         if id_ in ids:
             raise ReplayedEnvelope(id_)
         if len(ids) >= (self._ids_max if self._total < self._crowded_at else CROWDED_IDS_MAX):
-            raise RateLimited(next(iter(ids.values())) + WINDOW_MS - now_ms)
+            raise RateLimited(next(iter(ids.values())) - before_ms + 1)
         ids[id_] = now_ms
         self._total += 1
+
+    def _forget_quiet(self, before_ms: int) -> None:
+        while self._seen:
+            ids = next(iter(self._seen.values()))
+            if ids and next(reversed(ids.values())) >= before_ms:
+                return
+            self._seen.popitem(last=False)
+            self._total -= len(ids)
 
     def _ids_of(self, sender: str) -> OrderedDict[str, int]:
         ids = self._seen.get(sender)

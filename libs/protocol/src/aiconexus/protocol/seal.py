@@ -58,7 +58,7 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class _Version(msgspec.Struct, frozen=True):
-    version: Any
+    version: int | float | str
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -72,8 +72,17 @@ _body_decoders: dict[int, dict[str, Callable[[msgspec.Raw], Any]]] = {
 
 
 def write_body(body: Body, codec: Codec = Codec.MSGPACK) -> msgspec.Raw:
-    """Encode a body for the envelope that will carry it."""
-    return msgspec.Raw(_encode(body) if codec is Codec.MSGPACK else msgspec.json.encode(body))
+    """
+    Encode a body for the envelope that will carry it.
+
+    Raises:
+        MalformedEnvelope: If JSON cannot say it: NaN, infinities, integers beyond 2**53.
+
+    """
+    if codec is Codec.MSGPACK:
+        return msgspec.Raw(_encode(body))
+    # msgspec.json would write NaN as null.
+    return msgspec.Raw(text.canonical(msgspec.to_builtins(body, str_keys=True)))
 
 
 def read_body(envelope: Envelope, codec: int = Codec.MSGPACK) -> Body:
@@ -181,9 +190,7 @@ def split(data: bytes, limit: int = ENVELOPE_MAX_BYTES) -> Sealed:
         sealed = _decode_sealed(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise MalformedEnvelope(str(error)) from error
-    if sealed.codec not in DOMAINS:
-        reason = f"unknown codec {sealed.codec}"
-        raise MalformedEnvelope(reason)
+    _check_codec(sealed)
     return sealed
 
 
@@ -192,10 +199,11 @@ def peek(sealed: Sealed) -> Envelope:
     Read the envelope without believing it.
 
     Raises:
-        MalformedEnvelope: If the payload does not follow the schema.
+        MalformedEnvelope: If the codec is unknown, or the payload does not follow the schema.
         UnsupportedVersion: If it speaks another version.
 
     """
+    _check_codec(sealed)
     if sealed.codec == Codec.JSON:
         envelope = text.envelope_of(sealed.payload)
     else:
@@ -226,17 +234,27 @@ def unseal(data: bytes | Sealed, limit: int = ENVELOPE_MAX_BYTES) -> Letter:
     """
     Read an envelope and believe it: size, form, version and signature were checked.
 
-    Whether it is fresh, new, and meant for the reader is the reader's to check.
+    Parts that came in no binary form (a text frame, an entry of MAIL) have the same limit. Whether the envelope is
+    fresh, new, and meant for the reader is the reader's to check.
 
     Raises:
         EnvelopeError: If the envelope is not acceptable.
         IdentityError: If the sender's name or signature is not.
 
     """
-    sealed = split(data, limit) if isinstance(data, bytes) else data
+    if isinstance(data, Sealed):
+        _check_codec(data)
+        data = wrap(data)
+    sealed = split(data, limit)
     envelope = peek(sealed)
     check_seal(sealed, envelope.sender)
     return Letter(envelope, sealed)
+
+
+def _check_codec(sealed: Sealed) -> None:
+    if sealed.codec not in DOMAINS:
+        reason = f"unknown codec {sealed.codec}"
+        raise MalformedEnvelope(reason)
 
 
 def _check_version(payload: bytes) -> None:

@@ -45,7 +45,7 @@ def sender_of(subject: str) -> tuple[str, str, str]:
 
     """
     parts = subject.split(".")
-    if len(parts) != _SEND_PARTS or parts[2] != "send":
+    if len(parts) != _SEND_PARTS or not subject.startswith(f"{ROOT}.send."):
         message = f"not a send subject: {subject}"
         raise ValueError(message)
     return parts[3], parts[4], parts[5]

@@ -42,7 +42,7 @@ class TextEnvelope(
 
 
 class _Version(msgspec.Struct, frozen=True):
-    version: Any
+    version: int | float | str
 
 
 _decode = msgspec.json.Decoder(TextEnvelope).decode
@@ -121,9 +121,13 @@ def canonical(value: Any) -> bytes:
         raise MalformedEnvelope(reason) from error
 
 
-def parts_of(frame: bytes | str) -> tuple[bytes, bytes, MailItem | None]:
+def parts_of(frame: bytes | str, limit: int = TEXT_MAX_BYTES) -> tuple[bytes, bytes, MailItem | None]:
     """
     Take a text frame apart.
+
+    Args:
+        frame: One WebSocket text message.
+        limit: Its bytes; services may answer with more than agents may send.
 
     Returns:
         The canonical payload, the signature (empty for the opaque form), and the mailbox entry: for a nine-field
@@ -134,9 +138,9 @@ def parts_of(frame: bytes | str) -> tuple[bytes, bytes, MailItem | None]:
         MalformedEnvelope: If it is neither form.
 
     """
-    data = frame.encode() if isinstance(frame, str) else frame
-    if len(data) > TEXT_MAX_BYTES:
-        raise EnvelopeTooLarge(len(data), TEXT_MAX_BYTES)
+    data = _utf8(frame) if isinstance(frame, str) else frame
+    if len(data) > limit:
+        raise EnvelopeTooLarge(len(data), limit)
     members = _object(data)
     if "codec" in members:
         return b"", b"", _mail_item(data)
@@ -198,6 +202,13 @@ def milliseconds_of(timestamp: str) -> int:
         reason = f"{timestamp} lies before the epoch"
         raise MalformedEnvelope(reason)
     return seconds * 1000 + moment.microsecond // 1000
+
+
+def _utf8(frame: str) -> bytes:
+    try:
+        return frame.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedEnvelope(str(error)) from error
 
 
 def _object(data: bytes) -> dict[str, Any]:

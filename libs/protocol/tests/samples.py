@@ -1,0 +1,97 @@
+"""Keys, times and one body of every type, the same in every test and in the vectors."""
+
+from hashlib import sha256
+from typing import Any
+
+from aiconexus.protocol import bodies
+from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.keys import SigningKey
+from aiconexus.protocol.seal import Codec, compose
+
+NOW_MS = 1_790_000_000_000
+
+
+def key_of(name: str) -> SigningKey:
+    """The key that a name always has."""
+    return SigningKey(sha256(f"aiconexus test key {name}".encode()).digest())
+
+
+ALICE, BOB, MALLORY = key_of("alice"), key_of("bob"), key_of("mallory")
+IDENTITY, RELAY, EDGE = key_of("identity"), key_of("relay"), key_of("edge")
+SERVICES = {"identity": IDENTITY.did, "relay": RELAY.did, "edge": EDGE.did}
+
+
+def id_of(name: str) -> str:
+    """The id that a name always has; real ids are UUIDs of version 7."""
+    return f"id-{sha256(name.encode()).hexdigest()[:16]}"
+
+
+def sealed(body: Body, *, codec: Codec = Codec.MSGPACK, key: SigningKey = ALICE, **fields: Any) -> bytes:
+    """An envelope from Alice, to Bob unless it is said to everybody."""
+    recipient = fields.pop("recipient", None if body.TYPE in bodies.UNADDRESSED_TYPES else BOB.did)
+    id_ = fields.pop("id_", id_of(body.TYPE))
+    now_ms = fields.pop("now_ms", NOW_MS)
+    return compose(body, key, recipient, id_=id_, now_ms=now_ms, codec=codec, **fields)
+
+
+_platform = sealed(bodies.PlatformInfo(services=SERVICES), key=IDENTITY)
+_register = bodies.Register(public_key="2xDVKvYoemx5cZHCBdQGLWj8Vdpjr9QVgT91tYD8rNNJ", challenge="c0ffee", name="Alice")
+
+SAMPLES: dict[str, Body] = {
+    body.TYPE: body
+    for body in (
+        _register,
+        bodies.Unregister(reason="good night"),
+        bodies.Offer(sdp="v=0\r\n"),
+        bodies.Answer(sdp="v=0\r\n"),
+        bodies.IceCandidate(
+            candidate="candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host", sdp_mid="0", sdp_mline_index=0
+        ),
+        bodies.Intent(query="How many words?", context={"path": "docs"}),
+        bodies.ExecRequest(capability="text.count", args={"text": "one two", "ratio": 0.5}, timeout_ms=5000),
+        bodies.ExecResponse(status=bodies.Outcome.SUCCESS, result={"words": 2}, execution_time_ms=1.5),
+        bodies.Error(
+            code="CONNECTION_REFUSED", message="too fast", problem="rate_limited", retryable=True, retry_after_ms=250
+        ),
+        bodies.Ping(sequence=7),
+        bodies.Pong(sequence=7),
+        bodies.Message(content={"text": "Grüße, 世界 \U0001f30d", "list": [1, -1, 0.25, True, None]}),
+        bodies.Receipt(
+            items=(bodies.ReceiptItem(id=id_of("MESSAGE"), status=bodies.ReceiptStatus.STORED, sequence=41),)
+        ),
+        bodies.PlatformInfo(services=SERVICES),
+        bodies.Challenge(nonce="c0ffee", platform=_platform),
+        bodies.Registered(
+            session="edge-1.17",
+            expires_ms=NOW_MS + 300_000,
+            heartbeat_seconds=20.0,
+            limits={"envelope_max_bytes": 65_536},
+        ),
+        bodies.Unregistered(reason="good night"),
+        bodies.Fetch(after=41, limit=50),
+        bodies.Mail(
+            items=(bodies.MailItem(sequence=42, previous=41, codec=1, payload=b"payload", signature=bytes(64)),),
+            pending=3,
+        ),
+        bodies.Ack(upto=42),
+        bodies.Acked(upto=42),
+        bodies.Discover(capability="text.count", online=True),
+        bodies.Resolve(dids=(BOB.did,)),
+        bodies.Agents(
+            agents=(
+                bodies.AgentCard(did=BOB.did, name="Bob", capabilities=("text.count",), online=True, since_ms=NOW_MS),
+            ),
+            cursor="z6Mk",
+        ),
+        bodies.Watch(dids=(BOB.did,)),
+        bodies.Watching(dids=(BOB.did,)),
+        bodies.Presence(did=BOB.did, online=True, at_ms=NOW_MS, road=bodies.Road.EDGE, session="edge-1.17"),
+        bodies.Takeover(session="edge-2.1"),
+        bodies.Revoke(reason="stolen"),
+        bodies.Revoked(did=ALICE.did, at_ms=NOW_MS),
+        bodies.Attach(session="edge-1.17", edge="edge-1", register=sealed(_register, recipient=IDENTITY.did)),
+        bodies.Attached(answer=b"sealed"),
+        bodies.Detach(did=ALICE.did, session="edge-1.17", edge="edge-1", reason="silent"),
+        bodies.Detached(did=ALICE.did),
+    )
+}
