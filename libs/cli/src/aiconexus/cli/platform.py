@@ -205,17 +205,17 @@ class Platform:
 
     def _service(self, name: str) -> Child:
         service = _service_of(name)
-        # After a crash the port must be the one that agents know.
-        port = {"PORT": str(self._edge_port(name))} if service == "edge" else {}
+        # After a crash the ports must be those that others know.
+        taken = self._ports(name) if self._ports_file(name).exists() else Ports(0, self._port if name == "edge" else 0)
         self._ports_file(name).unlink(missing_ok=True)
         settings = {
             "NATS_URLS": f"nats://{LOCAL}:{self._nats_port}",
             "DIRECTORY_FILE": str(self.home.directory_file),
-            "METRICS_PORT": "0",
+            "METRICS_PORT": str(taken.metrics),
             "PORTS_FILE": str(self._ports_file(name)),
             "INSTANCE": name,
             **{_variable(secret): str(self.home.secret_file(secret)) for secret in _secrets_of(service)},
-            **port,
+            **({"PORT": str(taken.http)} if service == "edge" else {}),
         }
         environment = dict(os.environ)
         environment |= {f"AICONEXUS_{service.upper()}_{key}": value for key, value in settings.items()}
@@ -230,11 +230,6 @@ class Platform:
         except OSError:
             return False
         return status == HTTP_OK
-
-    def _edge_port(self, name: str) -> int:
-        if self._ports_file(name).exists():
-            return self._ports(name).http
-        return self._port if name == "edge" else 0
 
     def _ports_file(self, name: str) -> Path:
         return self.home.run / "ports" / f"{name}.json"

@@ -92,8 +92,9 @@ class Health:
 
     async def report(self) -> Report:
         """Run all checks."""
-        found = await asyncio.gather(*(self._component(name) for name in self._checks))
-        components = dict(zip(self._checks, found, strict=True))
+        names = tuple(self._checks)  # a service adds checks while it starts, and is asked already
+        found = await asyncio.gather(*(self._component(name) for name in names))
+        components = dict(zip(names, found, strict=True))
         serving = Status.HEALTHY if self._phase == "serving" else Status.UNHEALTHY
         components["process"] = Component(status=serving, detail={"phase": self._phase})
         return Report(
@@ -138,6 +139,7 @@ class Health:
         """Serve no longer."""
         for running in self._running.values():
             running.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -162,6 +164,7 @@ class Health:
         running = self._running.get(name)
         if running is None or running.done():
             running = self._running[name] = asyncio.ensure_future(self._checks[name]())
+            running.add_done_callback(_seen)
         done, _ = await asyncio.wait({running}, timeout=CHECK_SECONDS)
         if not done:
             return Component(status=Status.UNHEALTHY, reason=f"no answer within {CHECK_SECONDS:g} s")
@@ -177,6 +180,12 @@ def judged(use: Use, degraded: float, unhealthy: float) -> Component:
         status = Status.DEGRADED
     detail = {"used_bytes": use.used_bytes, "limit_bytes": use.limit_bytes, "ratio": round(use.ratio, 4)}
     return Component(status=status, detail=detail)
+
+
+def _seen(done: "asyncio.Future[Component | bool | None]") -> None:
+    """A check that fails after its time is no exception that nobody awaited."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _component_of(done: "asyncio.Future[Component | bool | None]") -> Component:
