@@ -16,9 +16,9 @@ from aiconexus.runtime.settings import ServiceSettings
 class ProbeSettings(ServiceSettings, frozen=True, kw_only=True):
     """How it shall behave."""
 
-    mood: Literal["good", "starts slowly", "crashes", "dies later", "stops slowly", "misconfigured", "careless"] = (
-        "good"
-    )
+    mood: Literal[
+        "good", "starts slowly", "crashes", "dies later", "stops slowly", "misconfigured", "careless", "loses its bus"
+    ] = "good"
 
 
 @asynccontextmanager
@@ -37,6 +37,8 @@ async def start(context: Context[ProbeSettings]) -> AsyncIterator[None]:
             tasks.create_task(_die())
         if mood == "careless":
             asyncio.get_running_loop().call_soon(_raise)
+        if mood == "loses its bus":
+            await context.session.close()
         yield
         context.log.info("relay.left", connected=context.session.is_connected)
         if mood == "stops slowly":

@@ -6,9 +6,11 @@ import aiohttp
 import pytest
 
 from aiconexus.protocol.errors import SettingsError
-from aiconexus.runtime import health as health_module
 from aiconexus.runtime.health import Component, Health, Status, judged
 from aiconexus.runtime.resources import Use
+
+
+CHECK_SECONDS = 0.5
 
 
 class Site:
@@ -32,7 +34,7 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     """A service that serves."""
-    health = Health("probe", "i1", "0.1")
+    health = Health("probe", "i1", "0.1", check_seconds=CHECK_SECONDS)
     health.open_doors()
     port = await health.listen("127.0.0.1", 0)
     async with aiohttp.ClientSession() as http:
@@ -106,12 +108,32 @@ async def test_a_check_that_hangs_is_unhealthy_and_not_started_again(site: Site)
         await asyncio.Event().wait()
 
     site.health.add_check("hanging", hang)
-    async with asyncio.timeout(health_module.CHECK_SECONDS + 3):
+    async with asyncio.timeout(10):
         first, second = await asyncio.gather(site.report(), site.report())
 
     assert (first[0], second[0]) == (503, 503)
-    assert first[1]["components"]["hanging"]["reason"] == "no answer within 5 s"
+    assert first[1]["components"]["hanging"]["reason"] == "no answer within 0.5 s"
     assert calls == 1
+
+
+async def test_a_check_that_fails_after_its_time_is_forgotten(site: Site) -> None:
+    """The next probe starts it afresh."""
+    failing, calls = asyncio.Event(), 0
+
+    async def late() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            await failing.wait()
+            raise ConnectionError("too late")
+
+    site.health.add_check("late", late)
+    async with asyncio.timeout(10):
+        first, _ = await site.report()
+        failing.set()
+        second, _ = await site.report()
+
+    assert (first, second) == (503, 200)
 
 
 async def test_metrics_are_exposed_in_both_text_forms(site: Site) -> None:

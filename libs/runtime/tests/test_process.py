@@ -196,9 +196,12 @@ async def test_a_service_can_be_stopped_while_it_waits(tmp_path: Path, world: Wo
     assert (first, second) == (0, 0)
 
 
-@pytest.mark.parametrize(("mood", "said"), [("crashes", "no luck"), ("dies later", "a task died")])
+@pytest.mark.parametrize(
+    ("mood", "said"),
+    [("crashes", "no luck"), ("dies later", "a task died"), ("loses its bus", "closed for good")],
+)
 async def test_a_crash_is_logged_with_its_traceback(stage: Stage, mood: str, said: str) -> None:
-    """At the start or in a task of the service: exit code 1, so that somebody starts it again."""
+    """At the start, in a task of the service, or of the bus: exit code 1, so that somebody starts it again."""
     probe = await stage.probe(mood=mood)
     code, _ = await probe.ended()
 

@@ -9,6 +9,7 @@ from aiconexus.runtime.logs import Log, Throttle
 from aiconexus.runtime.metrics import BUS_CONNECTED, BUS_ERRORS, BUS_LOSSES
 
 REASON_CHARACTERS = 200
+ANSWER_SECONDS = 3.0
 
 
 class BusWatch:
@@ -67,5 +68,5 @@ class BusWatch:
         if self._session is None or not self._connected:
             return Component(status=Status.UNHEALTHY, reason="not connected")
         started = time.perf_counter()
-        await self._session.barrier()
+        await self._session.barrier(ANSWER_SECONDS)
         return Component(status=Status.HEALTHY, detail={"round_trip_seconds": round(time.perf_counter() - started, 6)})

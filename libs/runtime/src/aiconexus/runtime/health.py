@@ -65,13 +65,17 @@ class Health:
         service: Name of the service.
         instance: Name of this replica.
         version: Of the service's package.
+        check_seconds: How long one check may take.
 
     """
 
-    def __init__(self, service: str, instance: str = "", version: str = "") -> None:
+    def __init__(
+        self, service: str, instance: str = "", version: str = "", check_seconds: float = CHECK_SECONDS
+    ) -> None:
         self._service = service
         self._instance = instance
         self._version = version
+        self._check_seconds = check_seconds
         self._started = time.monotonic()
         self._phase = "starting"
         self._checks: dict[str, Check] = {}
@@ -165,9 +169,9 @@ class Health:
         if running is None or running.done():
             running = self._running[name] = asyncio.ensure_future(self._checks[name]())
             running.add_done_callback(_seen)
-        done, _ = await asyncio.wait({running}, timeout=CHECK_SECONDS)
+        done, _ = await asyncio.wait({running}, timeout=self._check_seconds)
         if not done:
-            return Component(status=Status.UNHEALTHY, reason=f"no answer within {CHECK_SECONDS:g} s")
+            return Component(status=Status.UNHEALTHY, reason=f"no answer within {self._check_seconds:g} s")
         return _component_of(running)
 
 
