@@ -17,6 +17,7 @@ from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from aiconexus.bus.nkeys import user_nkey
+from aiconexus.bus.wire import headers_of, publication
 from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
 
@@ -62,6 +63,18 @@ class _Client(Client):
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(b"PING\r\n")
         await self._flush_pending()
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        return headers_of(headers) if headers else None
+
+    async def hand_over(self, subject: str, data: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
+        """Publish, by the short way whenever there is a server."""
+        if not self.is_connected or len(data) > self.max_payload or self._flush_queue is None:
+            await self.publish(subject, data, reply, dict(headers) if headers else None)
+            return
+        await self._send_command(publication(subject, data, reply, headers))
+        if self._flush_queue.empty():
+            await self._flush_pending()
 
     async def _process_pong(self) -> None:
         # A flush that timed out leaves a cancelled future behind; the late PONG would end the library's read loop.
@@ -159,7 +172,7 @@ class Session:
     lost: use a request wherever it matters.
     """
 
-    def __init__(self, client: Client, urls: Sequence[str], up: asyncio.Event) -> None:
+    def __init__(self, client: _Client, urls: Sequence[str], up: asyncio.Event) -> None:
         self._client = client
         self._urls = tuple(urls)
         self._up = up
@@ -258,7 +271,7 @@ class Session:
 
         """
         try:
-            await self._client.publish(subject, data, reply, dict(headers) if headers else None)
+            await self._client.hand_over(subject, data, reply, headers)
         except (nats.errors.Error, OSError) as error:
             raise BusUnavailable(self._urls, str(error)) from error
 

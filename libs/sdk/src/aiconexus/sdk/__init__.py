@@ -1,1 +1,7 @@
-"""Client library for AIConexus agents."""
+"""Become an agent: ``from aiconexus.sdk import Agent, Identity``."""
+
+from aiconexus.sdk.agent import Agent
+from aiconexus.sdk.delivery import AgentState, Delivery, Notice, Sent
+from aiconexus.sdk.identity import Identity
+
+__all__ = ["Agent", "AgentState", "Delivery", "Identity", "Notice", "Sent"]

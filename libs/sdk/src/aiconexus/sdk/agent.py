@@ -1,0 +1,463 @@
+"""The agent: what an application imports, and nothing of how it works."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from aiconexus.protocol.bodies import (
+    AgentCard,
+    Body,
+    ExecRequest,
+    Intent,
+    Message,
+    Policy,
+    Presence,
+    Register,
+    Revoke,
+    Revoked,
+    Unregister,
+    Unregistered,
+)
+from aiconexus.protocol.did import public_key_text
+from aiconexus.protocol.errors import BusUnavailable, NotAcknowledged, Refused
+from aiconexus.sdk.calls import result_of
+from aiconexus.sdk.delivery import AgentState, Delivery, Notice, Sent
+from aiconexus.sdk.engine import Engine
+from aiconexus.sdk.handlers import Function, Handler, Handlers, Interrupted
+from aiconexus.sdk.identity import Identity
+from aiconexus.sdk.inbox import Counts
+from aiconexus.sdk.journal import MEMORY
+from aiconexus.sdk.notices import Notices
+from aiconexus.sdk.road import Road
+from aiconexus.sdk.road_edge import BINARY, SUBPROTOCOLS, EdgeRoad
+from aiconexus.sdk.road_nats import NatsRoad
+from aiconexus.sdk.rows import OutRow
+
+STORED_SECONDS = 30.0
+ANSWER_SECONDS = 30.0
+PING_SECONDS = 5.0
+
+AnyFunction = TypeVar("AnyFunction", bound=Function)
+
+
+class Agent:
+    """
+    A program with an identity that sends, receives and answers signed envelopes.
+
+    Use it as an asynchronous context manager. It connects again after every loss until ``close``, until the platform
+    refuses it, or until another session of the same identity takes over.
+
+    Args:
+        identity: Who it is.
+        url: ``nats://host:port`` (or several of one cluster), or ``ws://`` / ``wss://`` for an edge.
+        name: For people.
+        capabilities: What it can do, besides those defined with ``capability``.
+        policy: Who may write to it.
+        callers: Who may, under the policy ``listed``.
+        subprotocol: On an edge, ``aiconexus.v1`` (binary) or ``ioap.v1`` (JSON text).
+        platform: The platform's DID; None trusts the first platform that is met, and remembers it in the journal.
+        state: The journal; by default a file beside the key file, in memory for an identity without one.
+        ssl_context: For ``wss://`` with authorities of your own, or a client certificate.
+        connect_timeout: Seconds after which entering the context fails; None waits for ever.
+
+    Raises:
+        ValueError: If the URL or the subprotocol is none.
+
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        url: str | Sequence[str],
+        *,
+        name: str | None = None,
+        capabilities: Collection[str] = (),
+        policy: Policy = Policy.ANYONE,
+        callers: Collection[str] = (),
+        subprotocol: str = BINARY,
+        platform: str | None = None,
+        state: str | Path | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout: float | None = None,
+    ) -> None:
+        self.identity = identity
+        self._name = name
+        self._given = tuple(capabilities)
+        self._policy = policy
+        self._callers = tuple(callers)
+        self._platform = platform
+        self._path = _journal_path(identity) if state is None else state
+        self._connect_timeout = connect_timeout
+        self._handlers = Handlers()
+        self._notices = Notices()
+        self._make_road = _road_maker(identity, url, subprotocol, ssl_context)
+        self._engine: Engine | None = None
+        self._runner: asyncio.Task[Exception | None] | None = None
+
+    # What it is
+
+    @property
+    def did(self) -> str:
+        """Its name."""
+        return self.identity.did
+
+    @property
+    def state(self) -> AgentState:
+        """Where it stands."""
+        return AgentState.OFFLINE if self._engine is None else self._engine.state
+
+    @property
+    def platform(self) -> str | None:
+        """The DID of the platform, once it was met."""
+        return self._platform if self._engine is None else self._engine.link.platform
+
+    @property
+    def counts(self) -> Counts:
+        """What its mailbox brought so far."""
+        return self._open.inbox.counts
+
+    # What it does when something comes
+
+    def on(
+        self, type_: str | type[Body], *, interrupted: str = Interrupted.DEAD_LETTER
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """
+        Have a function called with a ``Delivery`` for each envelope of a type; a plain one runs in a thread.
+
+        Args:
+            type_: A body class, or its name.
+            interrupted: ``rerun`` if the handler may run again after a crash; otherwise the sender is told.
+
+        """
+
+        def register(function: AnyFunction) -> AnyFunction:
+            self._handlers.add(type_, Handler(function, Interrupted(interrupted)))
+            return function
+
+        return register
+
+    def capability(
+        self, name: str, *, interrupted: str = Interrupted.DEAD_LETTER
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """Have a function answer calls: it gets the arguments as a dict, and what it returns is the result."""
+
+        def register(function: AnyFunction) -> AnyFunction:
+            self._handlers.add_capability(name, Handler(function, Interrupted(interrupted)))
+            return function
+
+        return register
+
+    def on_state(self, callback: Callable[[AgentState], Any]) -> Callable[[AgentState], Any]:
+        """Have a callback told of every change of state."""
+        return self._notices.add("state", callback)
+
+    def on_receipt(self, callback: Callable[[Notice], Any]) -> Callable[[Notice], Any]:
+        """Have a callback told how far envelopes of ours have come."""
+        return self._notices.add("receipt", callback)
+
+    def on_error(self, callback: Callable[[Exception], Any]) -> Callable[[Exception], Any]:
+        """Have a callback told of errors that nobody awaits: failed attempts to connect, poison, failed handlers."""
+        return self._notices.add("error", callback)
+
+    # Its life
+
+    async def start(self) -> None:
+        """
+        Begin to live, without waiting for the platform.
+
+        Raises:
+            Refused: If another process uses the journal.
+
+        """
+        if self._runner is not None:
+            raise RuntimeError("an agent starts once")
+        self._engine = Engine(
+            self.identity,
+            self._make_road(),
+            self._path,
+            self._handlers,
+            self._notices,
+            register=self._register,
+            post=self._post,
+            platform=self._platform,
+        )
+        self._runner = asyncio.create_task(self._engine.run(), name=f"agent-{self.did}")
+
+    async def wait_online(self, timeout_seconds: float | None = None) -> None:
+        """
+        Wait until the platform has registered us.
+
+        Raises:
+            BusUnavailable: If that is not so in time.
+            AiconexusError: If it never will be.
+
+        """
+        engine, runner = self._open, self._running
+        online = asyncio.create_task(engine.link.online.wait())
+        try:
+            await asyncio.wait({online, runner}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            online.cancel()
+        if runner.done():
+            await self.wait_closed()
+        elif not engine.link.online.is_set():
+            raise BusUnavailable((), str(engine.link.last_error or "no answer from the platform"))
+
+    async def wait_closed(self) -> None:
+        """
+        Wait until the agent has ended.
+
+        Raises:
+            TakenOver: If another session of the same identity did.
+            AiconexusError: If the platform refused us for good.
+
+        """
+        error = await asyncio.shield(self._running)
+        if error is not None:
+            raise error
+
+    async def close(self) -> None:
+        """Let running handlers end, tell their senders, and leave."""
+        if self._engine is not None and self._runner is not None:
+            self._engine.stop()
+            await asyncio.wait({self._runner})
+            await self._notices.flush()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        try:
+            await self.wait_online(self._connect_timeout)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # What it says
+
+    async def send(self, did: str, content: Any, *, timeout: float | None = STORED_SECONDS, **fields: Any) -> Sent:  # noqa: ASYNC109
+        """
+        Send a MESSAGE; see ``post``.
+
+        Args:
+            did: To whom; may be ourselves.
+            content: Anything that msgpack or JSON can say.
+            timeout: Seconds to wait until it is stored.
+            fields: As for ``post``.
+
+        """
+        return await self.post(did, Message(content=content), timeout=timeout, **fields)
+
+    async def intent(
+        self,
+        did: str,
+        query: str | None = None,
+        *,
+        timeout: float | None = STORED_SECONDS,  # noqa: ASYNC109
+        **wish: Any,
+    ) -> Sent:
+        """Send an INTENT: a ``query`` with ``context``, or a ``task`` with ``params``."""
+        return await self.post(did, Intent(query=query, **wish), timeout=timeout)
+
+    async def post(
+        self,
+        did: str,
+        body: Body,
+        *,
+        timeout: float | None = STORED_SECONDS,  # noqa: ASYNC109
+        lifetime_ms: int | None = None,
+        thread: str | None = None,
+        in_reply_to: str | None = None,
+        traceparent: str | None = None,
+        content_type: str | None = None,
+    ) -> Sent:
+        """
+        Send any body that mailboxes take, and wait until the relay has it on disk.
+
+        It is in the journal before the first try, and tried until it is stored or expires, by the next process if
+        need be. Envelopes to one recipient arrive in the order of the calls.
+
+        Args:
+            did: To whom.
+            body: What.
+            timeout: Seconds to wait; None waits as long as it lives, 0 not at all.
+            lifetime_ms: When it stops to count; the default is the longest, seven days.
+            thread: The conversation it belongs to.
+            in_reply_to: The id of the envelope that it answers.
+            traceparent: W3C Trace Context.
+            content_type: What is in it.
+
+        Raises:
+            EnvelopeTooLarge: If nobody would accept it.
+            RemoteProblem: If the recipient is unknown or refuses, or the relay does for another permanent reason.
+            NotAcknowledged: If it was not stored in time; it stays in the outbox.
+
+        """
+        sent = self._open.outbox.put(
+            did,
+            body,
+            lifetime_ms=lifetime_ms,
+            thread=thread,
+            in_reply_to=in_reply_to,
+            traceparent=traceparent,
+            content_type=content_type,
+        )
+        return sent if timeout == 0 else await sent.wait_stored(timeout)
+
+    async def request(self, did: str, body: Body, *, timeout: float = ANSWER_SECONDS, **fields: Any) -> Delivery:  # noqa: ASYNC109
+        """
+        Send a body and await what its recipient says in reply.
+
+        The request expires with the wait.
+
+        Raises:
+            RemoteProblem: If the answer is an ERROR, or the request died.
+            NotAcknowledged: If no answer came in time.
+
+        """
+        engine = self._open
+        sent = engine.outbox.put(did, body, lifetime_ms=int(timeout * 1000), **fields)
+        answer = engine.calls.expect(sent.id, did)
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError as error:
+            raise NotAcknowledged(sent.id, timeout) from error
+        finally:
+            engine.calls.give_up(sent.id)
+
+    async def call(
+        self,
+        did: str,
+        *,
+        capability: str | None = None,
+        args: dict[str, Any] | None = None,
+        timeout: float = ANSWER_SECONDS,  # noqa: ASYNC109
+    ) -> Any:
+        """
+        Have another agent execute a capability, and await the result.
+
+        Raises:
+            RemoteProblem: If it failed, was refused or died; ``error.problem`` says which.
+            NotAcknowledged: If no answer came in time.
+
+        """
+        question = ExecRequest(capability=capability, args=args or {}, timeout_ms=int(timeout * 1000))
+        return result_of(await self.request(did, question, timeout=timeout))
+
+    async def signal(self, did: str, body: Body, *, in_reply_to: str | None = None) -> str:
+        """
+        Hand a live body (OFFER, ANSWER, ICE_CANDIDATE, …) to an agent that is connected now.
+
+        Returns:
+            The envelope's id.
+
+        Raises:
+            RemoteProblem: If the agent is not there or refuses.
+            BusError: If no answer came.
+
+        """
+        return await self._open.live.signal(did, body, in_reply_to=in_reply_to)
+
+    async def ping(self, did: str | None = None, *, timeout: float = PING_SECONDS) -> float:  # noqa: ASYNC109
+        """
+        Measure the way to another agent and back, or to the platform.
+
+        Returns:
+            Seconds.
+
+        """
+        engine = self._open
+        if did is not None:
+            return await engine.live.ping(did, timeout)
+        return await engine.link.ping(engine.link.road.heart or "identity", timeout)
+
+    # Whom it knows
+
+    def discover(
+        self, *, capability: str | None = None, name: str | None = None, online: bool | None = None
+    ) -> AsyncIterator[AgentCard]:
+        """List agents that fit all the filters; pages are fetched as they are needed."""
+        return self._open.discovery.discover(capability=capability, name=name, online=online)
+
+    async def resolve(self, did: str) -> AgentCard:
+        """
+        Fetch the card of an agent.
+
+        Raises:
+            UnknownAgent: If there is none.
+
+        """
+        return await self._open.discovery.resolve_one(did)
+
+    def watch(self, dids: Collection[str] = ()) -> AsyncIterator[Presence]:
+        """Follow who comes and goes: some agents, or all."""
+        return self._open.attention.watch(dids)
+
+    def dead_letters(self) -> list[OutRow]:
+        """Envelopes of ours that came to a bad end, with the ``problem``; kept until they would have expired."""
+        return self._open.outbox.rows.dead()
+
+    # How it goes
+
+    async def unregister(self, reason: str | None = None) -> None:
+        """Leave at once and say why, then close."""
+        await self._open.link.ask("identity", Unregister(reason=reason), Unregistered)
+        await self.close()
+
+    async def revoke(self, reason: str | None = None) -> None:
+        """Declare this identity's key void, for ever, then close."""
+        await self._open.link.ask("identity", Revoke(reason=reason), Revoked)
+        await self.close()
+
+    @property
+    def _open(self) -> Engine:
+        if self._engine is None:
+            raise Refused("the agent was not started: use `async with agent`")
+        return self._engine
+
+    @property
+    def _running(self) -> "asyncio.Task[Exception | None]":
+        if self._runner is None:
+            raise Refused("the agent was not started: use `async with agent`")
+        return self._runner
+
+    async def _post(self, did: str, body: Body, **fields: Any) -> Sent:
+        return await self.post(did, body, **fields)
+
+    def _register(self, challenge: str | None) -> Register:
+        return Register(
+            public_key=public_key_text(self.did),
+            challenge=challenge,
+            name=self._name,
+            capabilities=tuple(dict.fromkeys((*self._given, *self._handlers.capabilities))),
+            codecs=self._open.link.road.codecs,
+            policy=self._policy,
+            callers=self._callers,
+        )
+
+
+def _journal_path(identity: Identity) -> str | Path:
+    return MEMORY if identity.path is None else identity.path.with_name(identity.path.name + ".journal")
+
+
+def _road_maker(
+    identity: Identity, url: str | Sequence[str], subprotocol: str, ssl_context: ssl.SSLContext | None
+) -> Callable[[], Road]:
+    urls = (url,) if isinstance(url, str) else tuple(url)
+    if subprotocol not in SUBPROTOCOLS:
+        raise ValueError(f"no such subprotocol: {subprotocol}")
+    if urls and all(each.startswith(("nats://", "tls://")) for each in urls):
+        return lambda: NatsRoad(urls, identity.key)
+    if len(urls) != 1:
+        raise ValueError("give one URL of an edge, or the servers of one NATS cluster")
+    road_url = urls[0]
+    EdgeRoad(road_url, subprotocol, ssl_context)
+    return lambda: EdgeRoad(road_url, subprotocol, ssl_context)

@@ -1,0 +1,197 @@
+"""The running parts of an agent, put together, and how they start and stop."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from aiconexus.bus.clock import now_ms
+from aiconexus.protocol.bodies import Register
+from aiconexus.protocol.errors import AiconexusError, TakenOver
+from aiconexus.sdk.calls import Calls
+from aiconexus.sdk.crew import Crew
+from aiconexus.sdk.delivery import AgentState, Post
+from aiconexus.sdk.discovery import Discovery
+from aiconexus.sdk.handlers import Handlers
+from aiconexus.sdk.identity import Identity
+from aiconexus.sdk.inbox import Inbox
+from aiconexus.sdk.journal import Journal
+from aiconexus.sdk.link import Link
+from aiconexus.sdk.live import Live
+from aiconexus.sdk.notices import Notices
+from aiconexus.sdk.outbox import Outbox
+from aiconexus.sdk.presence import Attention
+from aiconexus.sdk.receipts import Receipts
+from aiconexus.sdk.reception import Reception
+from aiconexus.sdk.road import Road
+from aiconexus.sdk.rows import InRows
+from aiconexus.sdk.voice import Voice
+from aiconexus.sdk.workers import Workers
+
+GRACE_SECONDS = 5.0
+FAREWELL_SECONDS = 2.0
+SWEEP_SECONDS = 600.0
+SLACK_MS = 3600 * 1000
+"""Rows outlive their envelopes a little, for receipts that are late."""
+
+
+class Engine:
+    """
+    Everything that runs while an agent is open; built inside the event loop.
+
+    Args:
+        identity: Whose agent.
+        road: Its way to the platform.
+        state: The path of the journal.
+        handlers: The application's.
+        notices: Where the application listens.
+        register: Builds the REGISTER body for a challenge.
+        post: How a handler answers.
+        platform: The platform's DID, or None to trust the first one.
+
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        road: Road,
+        state: str | Path,
+        handlers: Handlers,
+        notices: Notices,
+        *,
+        register: Callable[[str | None], Register],
+        post: Post,
+        platform: str | None,
+    ) -> None:
+        self.state = AgentState.OFFLINE
+        self._notices = notices
+        self._stopping = asyncio.Event()
+        self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._journal = Journal(state)
+        self.calls = Calls()
+        reception = self._reception = Reception(identity.did, handlers, self.calls, notices, post)
+        self.link = Link(
+            Voice(identity.key),
+            road,
+            self._journal,
+            register=register,
+            sink=reception.push,
+            on_state=self._note_state,
+            on_online=self._note_online,
+            on_error=notices.error,
+            platform=platform,
+        )
+        self.discovery = Discovery(self.link)
+        self.attention = Attention(self.link, self._crew())
+        self.outbox = reception.outbox = Outbox(
+            self.link, self._journal, self.discovery, self._crew(), on_receipt=notices.receipt, on_dead=self._note_dead
+        )
+        self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
+        self.inbox = reception.inbox = Inbox(self.link, self._journal, reception.take, notices.error)
+        self._workers = reception.workers = Workers(
+            self._journal,
+            handlers,
+            self.outbox,
+            self._receipts,
+            self._crew(),
+            post=post,
+            on_done=self.inbox.finish,
+            on_error=notices.error,
+        )
+        self.live = reception.live = Live(
+            self.link,
+            handlers,
+            self.calls,
+            self.discovery,
+            attention=self.attention,
+            crew=self._crew(),
+            post=post,
+            on_error=notices.error,
+        )
+
+    async def run(self) -> AiconexusError | None:
+        """
+        Live until somebody stops us or the platform refuses us for good.
+
+        Returns:
+            Why the platform did; None if we were stopped.
+
+        """
+        self._journal.sweep(now_ms() - SLACK_MS)
+        self._workers.resume()
+        self.outbox.resume()
+        self._receipts.resume()
+        link = asyncio.create_task(self.link.run(), name="link")
+        others: set[asyncio.Future[None]] = {
+            asyncio.create_task(self.inbox.run(), name="inbox"),
+            asyncio.create_task(self._sweep(), name="sweep"),
+            self._crash,
+        }
+        stopping = asyncio.create_task(self._stopping.wait(), name="stopping")
+        tasks: set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]] = {link, stopping, *others}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if done == {stopping}:
+                await self._drain()
+        finally:
+            await self._close(tasks)
+        for task in others & done:
+            task.result()
+        error = link.result() if link in done else None
+        self._note_state(AgentState.TAKEN_OVER if isinstance(error, TakenOver) else AgentState.CLOSED)
+        return error
+
+    def stop(self) -> None:
+        """Finish what runs, then end."""
+        self._stopping.set()
+
+    async def _drain(self) -> None:
+        """Let handlers end, tell their senders, acknowledge; what takes too long is for the next process."""
+        self.inbox.pause()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._workers.drain()
+        if not self.link.online.is_set():
+            return
+        with contextlib.suppress(TimeoutError, AiconexusError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self.outbox.flush()
+                await self._receipts.flush()
+                await self.inbox.ack()
+
+    async def _close(
+        self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"
+    ) -> None:
+        for part in (self._workers, self.live, self.attention, self.outbox, self._receipts):
+            await part.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await self.link.road.close()
+        self.calls.close()
+        self._journal.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self._journal.sweep(now_ms() - SLACK_MS)
+
+    def _crew(self) -> Crew:
+        return Crew(self._note_crash)
+
+    def _note_crash(self, error: BaseException) -> None:
+        if not self._crash.done():
+            self._crash.set_exception(error)
+
+    def _note_state(self, state: AgentState) -> None:
+        if state is not self.state:
+            self.state = state
+            self._notices.state(state)
+
+    def _note_online(self) -> None:
+        self.inbox.note_online()
+        self.attention.note_online()
+
+    def _note_dead(self, id_: str, error: Exception) -> None:
+        self.calls.fail(id_, error)
+        self._notices.error(error)

@@ -1,0 +1,96 @@
+"""Which function of the application answers which envelope, and how it is called."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from aiconexus.protocol.bodies import BODIES, Body, ExecRequest
+from aiconexus.protocol.errors import UnsupportedType
+
+Function = Callable[[Any], Any]
+
+
+class Interrupted(StrEnum):
+    """What becomes of an envelope whose handler was cut off by the end of the process."""
+
+    DEAD_LETTER = "dead_letter"
+    RERUN = "rerun"
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """One function and its policy."""
+
+    function: Function
+    interrupted: Interrupted = Interrupted.DEAD_LETTER
+
+
+class Handlers:
+    """The table of an agent: by type, and for EXEC_REQUEST by capability first."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, Handler] = {}
+        self._capabilities: dict[str, Handler] = {}
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What can be called, in the order of definition."""
+        return tuple(self._capabilities)
+
+    def add(self, type_: str | type[Body], handler: Handler) -> None:
+        """
+        Set the handler of a type; a second one replaces the first.
+
+        Raises:
+            UnsupportedType: If the protocol does not know it.
+
+        """
+        name = type_ if isinstance(type_, str) else type_.TYPE
+        if name not in BODIES:
+            raise UnsupportedType(name)
+        self._types[name] = handler
+
+    def add_capability(self, name: str, handler: Handler) -> None:
+        """
+        Set what answers calls of a capability.
+
+        Raises:
+            ValueError: If the name is none.
+
+        """
+        msgspec.convert({"capability": name}, ExecRequest)
+        self._capabilities[name] = handler
+
+    def find(self, type_: str) -> Handler | None:
+        """The handler of a type."""
+        return self._types.get(type_)
+
+    def find_capability(self, request: ExecRequest) -> Handler | None:
+        """What answers this call, apart from a handler of EXEC_REQUEST as a whole."""
+        return self._capabilities.get(request.capability) if request.capability else None
+
+
+def invoke(function: Function, argument: Any) -> "asyncio.Task[Any]":
+    """
+    Start a handler; a plain function runs in a thread, so that it may block.
+
+    The task is to be waited for, not awaited: whatever the application raises stays inside it.
+    """
+    if inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
+    ):
+        return asyncio.create_task(_awaited(function(argument)))
+    return asyncio.create_task(_threaded(function, argument))
+
+
+async def _awaited(result: Awaitable[Any]) -> Any:
+    return await result
+
+
+async def _threaded(function: Function, argument: Any) -> Any:
+    result = await asyncio.to_thread(function, argument)
+    # A lambda or a partial may hide a coroutine function.
+    return await result if inspect.isawaitable(result) else result

@@ -1,0 +1,280 @@
+"""The agent's connection: it comes back after every loss, and carries requests to the services."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiconexus.protocol.bodies import Body, Ping, PlatformInfo, Pong, ReceiptItem, Register, Registered
+from aiconexus.protocol.errors import (
+    AiconexusError,
+    BusError,
+    BusUnavailable,
+    ForeignSender,
+    MalformedEnvelope,
+    Refused,
+    TakenOver,
+)
+from aiconexus.protocol.limits import REPLY_MAX_BYTES
+from aiconexus.protocol.seal import unseal
+from aiconexus.sdk.answers import check_answer, receipt_for
+from aiconexus.sdk.delivery import AgentState
+from aiconexus.sdk.journal import Journal
+from aiconexus.sdk.retrying import may_connect_later, retrying
+from aiconexus.sdk.road import Greeting, Lost, Road, Sink
+from aiconexus.sdk.voice import Spoken, Voice
+
+REQUEST_SECONDS = 5.0
+SUBMIT_SECONDS = 20.0
+"""A relay that loses the leader of its stream answers after some ten seconds."""
+HEARTBEAT_MAX_SECONDS = 60.0
+SETTLE_SECONDS = 0.25
+"""The longest random pause after a loss, so that agents do not come back in one moment."""
+
+Answer = TypeVar("Answer", bound=Body)
+
+
+class Link:
+    """
+    One agent's line to the platform.
+
+    Args:
+        voice: Signs.
+        road: Carries.
+        journal: Remembers who the platform is.
+        register: Builds the REGISTER body for a challenge.
+        sink: Takes what is pushed.
+        on_state: Told of every change.
+        on_online: Called after each registration.
+        on_error: Told of every failed attempt to connect.
+        platform: The platform's DID, or None to trust the first one.
+
+    """
+
+    def __init__(
+        self,
+        voice: Voice,
+        road: Road,
+        journal: Journal,
+        *,
+        register: Callable[[str | None], Register],
+        sink: Sink,
+        on_state: Callable[[AgentState], None],
+        on_online: Callable[[], None],
+        on_error: Callable[[Exception], None],
+        platform: str | None = None,
+    ) -> None:
+        self.voice = voice
+        self.road = road
+        self.services: dict[str, str] = {}
+        self.platform = platform or journal.fact("platform")
+        self.session = ""
+        self.online = asyncio.Event()
+        self.last_error: BaseException | None = None
+        self._journal = journal
+        self._register = register
+        self._sink = sink
+        self._on_state = on_state
+        self._on_online = on_online
+        self._on_error = on_error
+        self._sequence = 0
+        self._registering = False
+        self._takeovers: list[str] = []
+        self._registered: Registered | None = None
+        self._ended: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> AiconexusError:
+        """
+        Be connected until that is pointless.
+
+        Returns:
+            Why it is.
+
+        """
+        while True:
+            self._on_state(AgentState.CONNECTING)
+            try:
+                await self._come_online()
+            except AiconexusError as error:
+                await self.road.close()
+                return error
+            lost = await self._stay_online()
+            self.online.clear()
+            await self.road.close()
+            if lost.final:
+                return lost.error
+            self.last_error = lost.error
+            self._on_state(AgentState.OFFLINE)
+            await asyncio.sleep(random.random() * SETTLE_SECONDS)  # noqa: S311 - spreads load, keeps no secret
+
+    def end(self, error: AiconexusError) -> None:
+        """Give up for good, and say why."""
+        if not self._ended.done():
+            self._ended.set_result(Lost(error, final=True))
+
+    def note_takeover(self, session: str) -> None:
+        """Identity says which of the agent's sessions is the live one."""
+        if self._registering:
+            # It may be the session that is just becoming ours.
+            self._takeovers.append(session)
+        elif session != self.session:
+            self.end(TakenOver(session))
+
+    def did_of(self, service: str) -> str:
+        """
+        Who a service is.
+
+        Raises:
+            BusUnavailable: If the platform did not tell, or we never met it.
+
+        """
+        did = self.services.get(service)
+        if did is None:
+            raise BusUnavailable((service,), "the platform has no such service, or it was never reached")
+        return did
+
+    async def ask(
+        self,
+        service: str,
+        body: Body,
+        expected: type[Answer],
+        *,
+        timeout_seconds: float = REQUEST_SECONDS,
+    ) -> Answer:
+        """
+        Put a signed request to a service.
+
+        Raises:
+            RemoteProblem: If it refuses.
+            BusError: If it does not answer.
+
+        """
+        spoken = self.voice.say(body, self.did_of(service), self.road.codec)
+        verb = body.TYPE.lower()
+        answer = await self._request(service, verb, spoken, self.did_of(service), timeout_seconds)
+        if not isinstance(answer, expected):
+            raise MalformedEnvelope(f"{service} answered {body.TYPE} with {answer.TYPE}")
+        return answer
+
+    async def submit(self, spoken: Spoken) -> ReceiptItem:
+        """
+        Have an envelope stored in its recipient's mailbox.
+
+        Raises:
+            RemoteProblem: If the relay refuses it.
+            BusError: If no answer came; it may be stored nevertheless.
+
+        """
+        return await self._hand_over("submit", spoken, SUBMIT_SECONDS)
+
+    async def forward(self, spoken: Spoken) -> ReceiptItem:
+        """
+        Have a live envelope handed to its recipient now.
+
+        Raises:
+            RemoteProblem: If the recipient is not there or refuses.
+            BusError: If no answer came.
+
+        """
+        return await self._hand_over("forward", spoken, REQUEST_SECONDS)
+
+    async def ping(self, service: str, timeout_seconds: float = REQUEST_SECONDS) -> float:
+        """
+        Measure the way to a service and back.
+
+        Returns:
+            Seconds.
+
+        Raises:
+            BusError: If it does not answer.
+
+        """
+        self._sequence += 1
+        began = asyncio.get_running_loop().time()
+        pong = await self.ask(service, Ping(sequence=self._sequence), Pong, timeout_seconds=timeout_seconds)
+        if pong.sequence != self._sequence:
+            raise MalformedEnvelope("a PONG of another PING")
+        return asyncio.get_running_loop().time() - began
+
+    async def _hand_over(self, verb: str, spoken: Spoken, timeout_seconds: float) -> ReceiptItem:
+        answer = await self._request("relay", verb, spoken, self.did_of("relay"), timeout_seconds)
+        item = receipt_for(answer, spoken.id)
+        if item is None:
+            raise MalformedEnvelope(f"relay answered with {answer.TYPE}")
+        return item
+
+    async def _request(self, service: str, verb: str, spoken: Spoken, signer: str, timeout_seconds: float) -> Body:
+        letter = await self.road.request(service, verb, spoken.sealed, spoken.id, timeout_seconds)
+        return check_answer(letter, spoken.id, self.voice.did, signer, self.road.trusted)
+
+    async def _come_online(self) -> None:
+        async for attempt in retrying(may_connect_later, note=self._note_failure):
+            with attempt:
+                if self._ended.done():
+                    raise self._ended.result().error
+                await self.road.close()
+                await self._enrol(await self.road.connect(self._sink))
+        self.last_error = None
+        self.online.set()
+        self._on_state(AgentState.ONLINE)
+        self._on_online()
+
+    async def _enrol(self, greeting: Greeting) -> None:
+        self._meet(greeting)
+        self._registering, self._takeovers = True, []
+        try:
+            self._registered = await self.ask("identity", self._register(greeting.nonce), Registered)
+        finally:
+            self._registering = False
+        self.session = self._registered.session
+        if self.session in self._takeovers and self._takeovers[-1] != self.session:
+            self.end(TakenOver(self._takeovers[-1]))
+
+    def _note_failure(self, error: BaseException) -> None:
+        self.last_error = error
+        if isinstance(error, Exception):
+            self._on_error(error)
+
+    def _meet(self, greeting: Greeting) -> None:
+        """Believe a platform that names itself and, from the second time on, is the one we know."""
+        letter = unseal(greeting.platform, REPLY_MAX_BYTES)
+        info, platform = letter.body, letter.envelope.sender
+        if not isinstance(info, PlatformInfo) or info.services.get("identity") != platform:
+            raise MalformedEnvelope("what answers does not name itself as a platform")
+        if self.platform is not None and platform != self.platform:
+            raise Refused(f"the platform here is {platform}, we trust {self.platform}")
+        if greeting.challenger is not None and greeting.challenger != info.services.get("edge"):
+            raise ForeignSender(greeting.challenger, info.services.get("edge", "nobody"))
+        if self._journal.fact("platform") != platform:
+            self._journal.remember("platform", platform)
+        self.platform = platform
+        self.services = dict(info.services)
+        self.road.trusted = frozenset(info.services.values())
+
+    async def _stay_online(self) -> Lost:
+        tasks: set[asyncio.Future[Lost]] = {
+            asyncio.create_task(self.road.wait_lost(), name="link-lost"),
+            asyncio.create_task(self._beat(), name="link-heartbeat"),
+        }
+        try:
+            done, _ = await asyncio.wait({self._ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        ends = [task.result() for task in done]
+        return next((end for end in ends if end.final), ends[0])
+
+    async def _beat(self) -> Lost:
+        """Notice a connection that died without a word."""
+        heart, registered = self.road.heart, self._registered
+        if heart is None or registered is None or registered.heartbeat_seconds <= 0:
+            await asyncio.Event().wait()
+            raise AssertionError
+        pause = min(registered.heartbeat_seconds, HEARTBEAT_MAX_SECONDS)
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.7, 1.0))  # noqa: S311 - spreads load, keeps no secret
+            try:
+                await self.ping(heart, timeout_seconds=max(pause, 1.0))
+            except BusError as error:
+                return Lost(error)

@@ -1,0 +1,173 @@
+"""The rows of the journal: what is to be sent, and what has come."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from aiconexus.protocol.bodies import ReceiptStatus
+from aiconexus.sdk.journal import Journal
+
+QUEUED, STORED, DEAD = "queued", "stored", "dead"
+OUT_COLUMNS = "id, recipient, type, state, codec, sealed, ends_ms, problem"
+IN_COLUMNS = "digest, ends_ms, status, problem, told, reply_type, reply"
+
+
+class OutRow(msgspec.Struct, frozen=True, array_like=True):
+    """An envelope of ours; ``sealed`` is there until it is stored."""
+
+    id: str
+    recipient: str
+    type: str
+    state: str
+    codec: int
+    sealed: bytes | None
+    ends_ms: int
+    problem: str | None = None
+
+
+class InRow(msgspec.Struct, frozen=True, array_like=True):
+    """An envelope that came; without ``status`` its handler has begun and not ended."""
+
+    digest: bytes
+    ends_ms: int
+    status: ReceiptStatus | None
+    problem: str | None
+    told: bool
+    reply_type: str | None
+    reply: bytes | None
+
+
+class OutRows:
+    """
+    The outbox.
+
+    Args:
+        journal: Where it lies.
+
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._database = journal.database
+
+    def next_sequence(self, recipient: str) -> int:
+        """Count an envelope to a recipient."""
+        statement = (
+            "INSERT INTO sequences VALUES (?, 1) ON CONFLICT (recipient) DO UPDATE SET last = last + 1 RETURNING last"
+        )
+        rows = self._database.execute(statement, (recipient,)).fetchall()
+        return int(rows[0][0])
+
+    def add(self, row: OutRow) -> None:
+        """Take an envelope in."""
+        statement = f"INSERT INTO outbox ({OUT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
+        self._database.execute(statement, msgspec.structs.astuple(row))
+
+    def find(self, id_: str) -> OutRow | None:
+        """An envelope of ours that has not come to a good end."""
+        statement = f"SELECT {OUT_COLUMNS} FROM outbox WHERE id = ?"  # noqa: S608 - likewise
+        row = self._database.execute(statement, (id_,)).fetchone()
+        return None if row is None else OutRow(*row)
+
+    def queued(self) -> list[tuple[str, str]]:
+        """Id and recipient of all that is to be sent, in order."""
+        statement = "SELECT id, recipient FROM outbox WHERE state = ? ORDER BY position"
+        return [(str(id_), str(recipient)) for id_, recipient in self._database.execute(statement, (QUEUED,))]
+
+    def dead(self) -> list[OutRow]:
+        """What could not be delivered, in order."""
+        statement = f"SELECT {OUT_COLUMNS} FROM outbox WHERE state = ? ORDER BY position"  # noqa: S608 - likewise
+        return [OutRow(*row) for row in self._database.execute(statement, (DEAD,))]
+
+    def reseal(self, id_: str, codec: int, sealed: bytes) -> None:
+        """Put other bytes in place of an envelope that was never sent."""
+        self._database.execute("UPDATE outbox SET codec = ?, sealed = ? WHERE id = ?", (codec, sealed, id_))
+
+    def mark_stored(self, id_: str) -> None:
+        """The relay has it: the bytes may go, the row waits for the receipts."""
+        self._database.execute(
+            "UPDATE outbox SET state = ?, sealed = NULL WHERE id = ? AND state = ?", (STORED, id_, QUEUED)
+        )
+
+    def mark_dead(self, id_: str, problem: str) -> None:
+        """It will never be processed, and this is why."""
+        self._database.execute(
+            "UPDATE outbox SET state = ?, sealed = NULL, problem = ? WHERE id = ?", (DEAD, problem, id_)
+        )
+
+    def forget(self, id_: str) -> None:
+        """It was processed."""
+        self._database.execute("DELETE FROM outbox WHERE id = ?", (id_,))
+
+
+class InRows:
+    """
+    The inbox.
+
+    Args:
+        journal: Where it lies.
+
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._database = journal.database
+
+    def find(self, sender: str, id_: str) -> InRow | None:
+        """What is known of an envelope."""
+        statement = f"SELECT {IN_COLUMNS} FROM inbox WHERE sender = ? AND id = ?"  # noqa: S608 - our own names
+        row = self._database.execute(statement, (sender, id_)).fetchone()
+        return None if row is None else InRow(*row)
+
+    def start(self, sender: str, id_: str, digest: bytes, ends_ms: int, *, rerun: bool = False) -> None:
+        """Its handler begins now."""
+        statement = "INSERT OR REPLACE INTO inbox (sender, id, digest, ends_ms, rerun) VALUES (?, ?, ?, ?, ?)"
+        self._database.execute(statement, (sender, id_, digest, ends_ms, rerun))
+
+    def finish(
+        self,
+        sender: str,
+        id_: str,
+        status: ReceiptStatus,
+        problem: str | None = None,
+        *,
+        reply_type: str | None = None,
+        reply: bytes | None = None,
+    ) -> None:
+        """Its handler has ended, and the sender is to be told."""
+        statement = (
+            "UPDATE inbox SET status = ?, problem = ?, reply_type = ?, reply = ?, told = 0 WHERE sender = ? AND id = ?"
+        )
+        self._database.execute(statement, (status.value, problem, reply_type, reply, sender, id_))
+
+    def interrupt(self, status: ReceiptStatus, problem: str) -> tuple[int, int]:
+        """
+        Settle what a crash left behind: forget what may run again, end the rest.
+
+        Returns:
+            How many of each.
+
+        """
+        with self._journal.transaction() as database:
+            again = database.execute("DELETE FROM inbox WHERE status IS NULL AND rerun = 1").rowcount
+            ended = database.execute(
+                "UPDATE inbox SET status = ?, problem = ?, told = 0 WHERE status IS NULL", (status.value, problem)
+            ).rowcount
+        return again, ended
+
+    def untold_senders(self) -> list[str]:
+        """Who still waits for a receipt."""
+        statement = "SELECT DISTINCT sender FROM inbox WHERE status IS NOT NULL AND told = 0"
+        return [str(row[0]) for row in self._database.execute(statement)]
+
+    def untold(self, sender: str, limit: int) -> list[tuple[str, ReceiptStatus, str | None]]:
+        """What a sender is to be told: id, status, problem."""
+        statement = "SELECT id, status, problem FROM inbox WHERE sender = ? AND status IS NOT NULL AND told = 0 LIMIT ?"
+        rows = self._database.execute(statement, (sender, limit))
+        return [(str(id_), ReceiptStatus(status), problem) for id_, status, problem in rows]
+
+    def mark_told(self, sender: str, ids: Iterable[str], *, told: bool = True) -> None:
+        """The sender knows; or is to be told again."""
+        with self._journal.transaction() as database:
+            statement = "UPDATE inbox SET told = ? WHERE sender = ? AND id = ?"
+            database.executemany(statement, [(told, sender, id_) for id_ in ids])
