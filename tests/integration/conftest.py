@@ -1,0 +1,38 @@
+"""One platform for each module, as processes on free ports, with everything that its parts say kept in a file."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from tests.integration.measuring import Meter
+
+from aiconexus.cli.platform import Platform
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """A running platform; a module says in ``PLATFORM`` what differs from the defaults."""
+    home = tmp_path_factory.mktemp("platform")
+    options: dict[str, Any] = getattr(request.module, "PLATFORM", {})
+    with (home / "log").open("w") as log:
+
+        def keep(name: str, line: str) -> None:
+            log.write(f"{name}: {line}\n")
+            log.flush()
+
+        async with Platform(home / "home", on_line=keep, **options) as platform:
+            yield platform
+
+
+@pytest.fixture
+def meter(platform: Platform) -> Meter:
+    """What the platform counts."""
+    return Meter(platform)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the agents of a module keep their keys, their state and the test's journals."""
+    return tmp_path_factory.mktemp("agents")

@@ -1,0 +1,232 @@
+"""
+Agents without the SDK, which say anything, on both roads: a connection, a key, and bytes.
+
+What is hostile about them is in the tests; here is only how bytes get to the platform and what comes back.
+"""
+
+import asyncio
+import base64
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from aiconexus.bus.clock import new_id, now_ms
+from aiconexus.bus.session import Incoming, Session
+from aiconexus.protocol import subjects, text
+from aiconexus.protocol.bodies import Body, Challenge, PlatformInfo, Register, Registered
+from aiconexus.protocol.did import key_text_of
+from aiconexus.protocol.keys import SigningKey
+from aiconexus.protocol.limits import REPLY_MAX_BYTES
+from aiconexus.protocol.seal import Codec, Letter, Sealed, compose, split, unseal
+
+ANSWER_SECONDS = 10.0
+BINARY, TEXT = "aiconexus.v1", "ioap.v1"
+
+
+def new_key() -> SigningKey:
+    """A key that nobody has seen before."""
+    return SigningKey(os.urandom(32))
+
+
+def sealed(key: SigningKey, body: Body, to: str | None, **fields: Any) -> bytes:
+    """An honest envelope, unless the fields make it another; ``id_``, ``now_ms`` and ``codec`` may be given."""
+    defaults: dict[str, Any] = {"id_": new_id(), "now_ms": now_ms()}
+    return compose(body, key, to, **(defaults | fields))
+
+
+class NativeStranger:
+    """
+    A NATS client that logged in with its key.
+
+    Args:
+        key: Its own.
+        session: Its connection.
+        complaints: What the server complained about.
+
+    """
+
+    def __init__(self, key: SigningKey, session: Session, complaints: "asyncio.Queue[Exception]") -> None:
+        self.key = key
+        self.session = session
+        self.complaints = complaints
+        self.services: dict[str, str] = {}
+
+    async def ask(
+        self, service: str, verb: str, data: bytes, headers: dict[str, str] | None = None, token: str = ""
+    ) -> Letter:
+        """Publish bytes on the own send subject, or on that of ``token``, and await the answer."""
+        subject = subjects.send(token or self.key.token, service, verb)
+        answer = await self.session.request(subject, data, timeout_seconds=ANSWER_SECONDS, headers=headers)
+        return unseal(answer.data, REPLY_MAX_BYTES)
+
+    async def tell(self, service: str, verb: str, data: bytes, reply: str) -> None:
+        """Publish bytes on the own send subject and have the answer go elsewhere."""
+        await self.session.publish(subjects.send(self.key.token, service, verb), data, reply=reply)
+
+    async def say(self, body: Body, to: str, verb: str = "submit", **fields: Any) -> Letter:
+        """Say something to an agent, in order."""
+        return await self.ask("relay", verb, sealed(self.key, body, to, **fields))
+
+    async def register(self, **fields: Any) -> Letter:
+        """Register in order."""
+        body = Register(public_key=key_text_of(self.key.did), **fields)
+        return await self.ask("identity", "register", sealed(self.key, body, self.services["identity"]))
+
+    async def hear(self, subject: str) -> "asyncio.Queue[Incoming]":
+        """Listen to a subject; what arrives is put into the queue."""
+        heard: asyncio.Queue[Incoming] = asyncio.Queue()
+
+        async def put(incoming: Incoming) -> None:
+            heard.put_nowait(incoming)
+
+        await self.session.subscribe(subject, put)
+        await self.session.barrier()
+        return heard
+
+
+@asynccontextmanager
+async def native(url: str, key: SigningKey | None = None, *, register: bool = True) -> AsyncIterator[NativeStranger]:
+    """A stranger on NATS."""
+    key = key or new_key()
+    complaints: asyncio.Queue[Exception] = asyncio.Queue()
+    session = await Session.connect(
+        [url],
+        key,
+        name=key.did,
+        inbox_prefix=subjects.inbox_replies(key.token),
+        forever=False,
+        on_error=complaints.put_nowait,
+    )
+    try:
+        stranger = NativeStranger(key, session, complaints)
+        platform = (await stranger.ask("identity", "platform", b"")).body
+        assert isinstance(platform, PlatformInfo)
+        stranger.services = platform.services
+        if register:
+            assert isinstance((await stranger.register()).body, Registered)
+        yield stranger
+    finally:
+        await session.close()
+
+
+class SocketStranger:
+    """
+    A WebSocket to an edge.
+
+    Args:
+        key: Its own.
+        socket: Its connection.
+        nonce: Of the edge's CHALLENGE.
+        services: Who is who, as the CHALLENGE says.
+
+    """
+
+    def __init__(
+        self, key: SigningKey, socket: aiohttp.ClientWebSocketResponse, nonce: str, services: dict[str, str]
+    ) -> None:
+        self.key = key
+        self.socket = socket
+        self.nonce = nonce
+        self.services = services
+
+    @property
+    def codec(self) -> Codec:
+        """What its subprotocol writes."""
+        return Codec.JSON if self.socket.protocol == TEXT else Codec.MSGPACK
+
+    def registration(self, **fields: Any) -> bytes:
+        """The REGISTER that the edge wants, as sealed bytes; fields of the body may be replaced."""
+        body = {"public_key": key_text_of(self.key.did), "challenge": self.nonce} | fields
+        return sealed(self.key, Register(**body), self.services["identity"], codec=self.codec)
+
+    def sealed(self, body: Body, to: str, **fields: Any) -> bytes:
+        """Something to say, in the codec of the subprotocol."""
+        return sealed(self.key, body, to, **({"codec": self.codec} | fields))
+
+    async def send(self, data: bytes) -> None:
+        """Send sealed bytes as the frame that they are in this subprotocol."""
+        if self.codec is Codec.MSGPACK:
+            await self.socket.send_bytes(data)
+            return
+        parts = split(data, len(data))
+        await self.socket.send_str(text.frame_of(parts.payload, parts.signature).decode())
+
+    async def send_raw(self, data: bytes) -> None:
+        """Send any bytes as a frame of the subprotocol's kind."""
+        if self.codec is Codec.MSGPACK:
+            await self.socket.send_bytes(data)
+        else:
+            await self.socket.send_str(data.decode(errors="replace"))
+
+    async def next(self) -> Letter:
+        """The next envelope, verified."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            message = await self.socket.receive()
+        assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
+        return unseal(_sealed_in(message.data), REPLY_MAX_BYTES)
+
+    async def ask(self, data: bytes) -> Letter:
+        """Send sealed bytes and await the next envelope."""
+        await self.send(data)
+        return await self.next()
+
+    async def ending(self) -> int:
+        """The code with which the edge closes."""
+        async with asyncio.timeout(ANSWER_SECONDS):
+            async for _ in self.socket:
+                pass
+        return self.socket.close_code or 0
+
+
+@asynccontextmanager
+async def websocket(
+    url: str,
+    key: SigningKey | None = None,
+    *,
+    protocol: str = BINARY,
+    register: bool = True,
+    receive_buffer: int = 0,
+) -> AsyncIterator[SocketStranger]:
+    """A stranger on an edge; ``receive_buffer`` makes the kernel take no more than so many bytes for it."""
+    key = key or new_key()
+    connector = aiohttp.TCPConnector(socket_factory=_small(receive_buffer)) if receive_buffer else None
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.ws_connect(url, protocols=[protocol], max_msg_size=4 * REPLY_MAX_BYTES) as socket,
+    ):
+        challenge = (await SocketStranger(key, socket, "", {}).next()).body
+        assert isinstance(challenge, Challenge)
+        platform = unseal(challenge.platform).body
+        assert isinstance(platform, PlatformInfo)
+        stranger = SocketStranger(key, socket, challenge.nonce, platform.services)
+        if register:
+            answer = await stranger.ask(stranger.registration())
+            assert isinstance(answer.body, Registered), answer.body
+        yield stranger
+
+
+def _sealed_in(frame: bytes | str) -> bytes | Sealed:
+    """The sealed envelope in a frame of either subprotocol."""
+    if isinstance(frame, bytes):
+        return frame
+    members = msgspec.json.decode(frame)
+    if "codec" in members:
+        payload, signature = (base64.b64decode(members[name]) for name in ("payload", "signature"))
+        return Sealed(members["codec"], payload, signature)
+    payload, signature, _ = text.parts_of(frame, 4 * REPLY_MAX_BYTES)
+    return Sealed(Codec.JSON, payload, signature)
+
+
+def _small(receive_buffer: int) -> Callable[[Any], socket.socket]:
+    def make(address: Any) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        return made
+
+    return make
