@@ -9,7 +9,6 @@ from aiconexus.protocol.errors import SettingsError
 from aiconexus.runtime.health import Component, Health, Status, judged
 from aiconexus.runtime.resources import Use
 
-
 CHECK_SECONDS = 0.5
 
 
