@@ -256,6 +256,11 @@ class Session:
         """The server's number for this connection."""
         return self._client.client_id
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was lost and made again."""
+        return int(self._client.stats["reconnects"])
+
     def new_inbox(self) -> str:
         """A fresh subject below our inbox prefix."""
         return self._client.new_inbox()

@@ -87,18 +87,6 @@ def key_text_of(did: str) -> str:
     return base58.b58encode(public_key_of(did)).decode()
 
 
-@lru_cache(maxsize=4096)
-def public_key_text(did: str) -> str:
-    """
-    The bare key of a DID in base58btc, as REGISTER carries it.
-
-    Raises:
-        InvalidDid: If the DID is not acceptable.
-
-    """
-    return base58.b58encode(public_key_of(did)).decode()
-
-
 def token_in(did: str) -> str:
     """
     The subject token of a DID.

@@ -50,12 +50,14 @@ class Connection:
         "in_flight",
         "is_attached",
         "is_doubted",
+        "is_leaving",
         "is_paused",
         "is_registered",
         "last_stored",
         "nonce",
         "outbox",
         "pinged",
+        "registration",
         "seen",
         "session",
         "settings",
@@ -85,6 +87,8 @@ class Connection:
         self.settings = settings
         self.did = ""
         self.token = ""
+        self.registration = b""
+        """The agent's sealed REGISTER."""
         self.is_attached = False
         """Whether identity may know of it."""
         self.is_registered = False
@@ -99,6 +103,8 @@ class Connection:
             messages_max=settings.outgoing_max_messages,
             bytes_max=settings.outgoing_max_bytes,
         )
+        self.is_leaving = False
+        """Whether the agent has asked identity to forget it."""
         self.in_flight = 0
         self.is_paused = False
         """Whether it is us who do not read."""

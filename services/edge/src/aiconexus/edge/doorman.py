@@ -13,12 +13,13 @@ from aiconexus.bus.session import Incoming
 from aiconexus.edge import metrics
 from aiconexus.edge.connection import Connection
 from aiconexus.edge.platform import Platform
+from aiconexus.edge.refusals import close_of
 from aiconexus.edge.routing import Names
+from aiconexus.edge.sessions import attach
 from aiconexus.edge.settings import EdgeSettings
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Attach, Attached, Challenge, Error, Register
-from aiconexus.protocol.closing import Close
-from aiconexus.protocol.did import public_key_text, token_in
+from aiconexus.protocol.bodies import Challenge, Register
+from aiconexus.protocol.did import key_text_of, token_in
 from aiconexus.protocol.envelope import Envelope, check_fresh
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -26,30 +27,13 @@ from aiconexus.protocol.errors import (
     MalformedEnvelope,
     UnsupportedType,
 )
-from aiconexus.protocol.limits import REPLY_MAX_BYTES
-from aiconexus.protocol.problems import INVALID_SIGNATURE, MALFORMED_MESSAGE, UNSUPPORTED_VERSION, report
+from aiconexus.protocol.problems import report
 from aiconexus.protocol.replay import ReplayWindow
-from aiconexus.protocol.seal import Codec, Letter, Sealed, peek, read_body, split, unseal
-from aiconexus.runtime.ask import ask
+from aiconexus.protocol.seal import Codec, Letter, Sealed, peek, unseal
 from aiconexus.runtime.context import Context
 
 INBOX_MAX_BYTES = 16 * 1024 * 1024
 """What may wait in the bus client for one agent; beyond that, mail is left to FETCH."""
-
-CLOSES = {
-    INVALID_SIGNATURE: Close.INVALID_SIGNATURE,
-    MALFORMED_MESSAGE: Close.MALFORMED,
-    UNSUPPORTED_VERSION: Close.UNSUPPORTED,
-}
-
-
-def close_of(error: Error) -> Close:
-    """How a connection ends that was not let in, or made too many mistakes, for this reason."""
-    if error.retryable:
-        return Close.TRY_LATER
-    if error.problem == "key_revoked":
-        return Close.REFUSED
-    return CLOSES.get(error.code, Close.REFUSED)
 
 
 def check_register(letter: Letter, platform: str, nonce: str, now: int, *, is_first: bool) -> Register:
@@ -82,7 +66,7 @@ def check_register(letter: Letter, platform: str, nonce: str, now: int, *, is_fi
     challenge = body.challenge if body.challenge is not None or is_first else nonce
     if not hmac.compare_digest((challenge or "").encode(), nonce.encode()):
         raise InvalidSignature(envelope.sender)
-    if body.public_key != public_key_text(envelope.sender):
+    if body.public_key != key_text_of(envelope.sender):
         raise MalformedEnvelope("public_key is not the key of the sender's DID")
     return body
 
@@ -152,7 +136,8 @@ class Doorman:
 
         """
         check_register(letter, self._names.platform, connection.nonce, now_ms(), is_first=False)
-        answer, _ = await self._attach(connection, data)
+        connection.registration = data
+        answer, _ = await attach(self._context, connection)
         connection.push(answer)
 
     async def _register(self, connection: Connection, letter: Letter, data: bytes) -> bool:
@@ -164,7 +149,8 @@ class Doorman:
         connection.subscription = await self._context.session.subscribe(
             subjects.inbox_of(connection.token), self._on_push(connection), bytes_max=INBOX_MAX_BYTES
         )
-        answer, problem = await self._attach(connection, data)
+        connection.registration = data
+        answer, problem = await attach(self._context, connection)
         if problem is None:
             connection.register(answer)
             return True
@@ -172,19 +158,6 @@ class Doorman:
         connection.end(close_of(problem), problem.message)
         metrics.HANDSHAKES.labels(problem.problem).inc()
         return False
-
-    async def _attach(self, connection: Connection, data: bytes) -> tuple[bytes, Error | None]:
-        """Have identity make this the live session: its answer to the agent, and the problem in it, if it is one."""
-        connection.is_attached = True
-        question = Attach(session=connection.session, edge=self._context.instance, register=data)
-        letter = await ask(self._context, "identity", "attach", question)
-        attached = letter.body
-        if not isinstance(attached, Attached):
-            raise MalformedEnvelope("identity did not answer ATTACHED")
-        sealed = split(attached.answer, REPLY_MAX_BYTES)
-        answer = peek(sealed)
-        body = read_body(answer, sealed.codec)
-        return attached.answer, body if isinstance(body, Error) else None
 
     async def _turn_away(
         self, connection: Connection, error: AiconexusError, envelope: Envelope | None, sealed: Sealed | None

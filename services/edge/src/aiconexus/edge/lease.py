@@ -14,42 +14,35 @@ class Lease:
     The entry of one edge in the bucket EDGES.
 
     Args:
-        bucket: EDGES.
+        session: The bus.
         edge: Our id.
 
     """
 
-    def __init__(self, bucket: Bucket, edge: str) -> None:
-        self._bucket = bucket
+    def __init__(self, session: Session, edge: str) -> None:
+        self._session = session
         self._edge = edge
+        self._bucket: Bucket | None = None
         self._value = msgspec.msgpack.encode(EdgeLease(edge=edge, since_ms=now_ms()))
-
-    @classmethod
-    async def take(cls, session: Session, edge: str) -> "Lease":
-        """
-        Give the first sign.
-
-        Raises:
-            BusError: If the bucket cannot be written.
-
-        """
-        bucket = await Bucket.ensure(session, EDGES, ttl_seconds=EDGE_LEASE_SECONDS, memory=True)
-        lease = cls(bucket, edge)
-        await lease.write()
-        return lease
 
     async def write(self) -> None:
         """
-        Give a sign.
+        Give a sign; the bucket is made where it is not, since it lives in the servers' memory.
 
         Raises:
             BusError: If it was not written.
 
         """
-        await self._bucket.put(self._edge, self._value)
+        if self._bucket is None:
+            self._bucket = await Bucket.ensure(self._session, EDGES, ttl_seconds=EDGE_LEASE_SECONDS, memory=True)
+        try:
+            await self._bucket.put(self._edge, self._value)
+        except BusError:
+            self._bucket = None
+            raise
 
     async def renew(self) -> None:
-        """Give the next sign; the one after it comes soon enough if the bus is away."""
+        """Give the next sign; if the bus is away, the one after it must do."""
         try:
             await self.write()
         except BusError:
@@ -58,6 +51,7 @@ class Lease:
     async def give_up(self) -> None:
         """Say that this edge lives no longer; if that fails, the lease runs out by itself."""
         try:
-            await self._bucket.delete(self._edge)
+            if self._bucket is not None:
+                await self._bucket.delete(self._edge)
         except BusError:
             return

@@ -6,9 +6,9 @@ from functools import partial
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Incoming
 from aiconexus.edge import metrics
+from aiconexus.edge.audit import Audit
 from aiconexus.edge.connection import Connection
 from aiconexus.edge.routing import Names
-from aiconexus.edge.sessions import Audit
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Revoked, Takeover
 from aiconexus.protocol.closing import Close
@@ -24,7 +24,7 @@ class Pushes:
 
     Args:
         names: Of the services.
-        audit: Knows which session is the live one.
+        audit: Finds out which session is the live one.
 
     """
 
@@ -41,7 +41,7 @@ class Pushes:
             if incoming.subject == subjects.inbox_mail(connection.token):
                 self._mail(connection, incoming)
             elif incoming.subject == subjects.inbox_live(connection.token):
-                await self._live(connection, incoming.data)
+                self._live(connection, incoming.data)
         except AiconexusError:
             # Only our services can publish there: count it, and leave the agent alone.
             metrics.PUSHES.labels("unreadable").inc()
@@ -54,25 +54,25 @@ class Pushes:
         connection.outbox.put(frame, connection.dialect.kind)
         metrics.PUSHES.labels("mail").inc()
 
-    async def _live(self, connection: Connection, data: bytes) -> None:
+    def _live(self, connection: Connection, data: bytes) -> None:
         sealed = split(data, REPLY_MAX_BYTES)
         type_ = peek(sealed).type
         if type_ == Takeover.TYPE:
-            await self._takeover(connection, sealed)
+            self._takeover(connection, sealed)
         elif type_ == Revoked.TYPE:
             self._revoked(connection, sealed, data)
         else:
             connection.push(data)
             metrics.PUSHES.labels("live").inc()
 
-    async def _takeover(self, connection: Connection, sealed: Sealed) -> None:
+    def _takeover(self, connection: Connection, sealed: Sealed) -> None:
         body = self._believed(connection, sealed)
         if not isinstance(body, Takeover) or body.session == connection.session:
             return
         metrics.PUSHES.labels("takeover").inc()
         if connection.is_registered:
             # It may be older than our own registration, so it only gives reason to look.
-            await self._audit.check(connection)
+            self._audit.doubt(connection)
         else:
             connection.is_doubted = True
 

@@ -39,6 +39,10 @@ class Roster:
         """Those whose agent has proved its key and has not been displaced here."""
         return tuple(self._by_did.values())
 
+    def of(self, did: str) -> Connection | None:
+        """The connection of an agent."""
+        return self._by_did.get(did)
+
     @contextmanager
     def seat(self) -> Iterator[None]:
         """

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import TypeVar
 
 from aiohttp import web
 
-from aiconexus.bus.buckets import Bucket
 from aiconexus.edge.application import application
+from aiconexus.edge.audit import Audit
 from aiconexus.edge.doorman import Doorman
 from aiconexus.edge.lease import Lease
 from aiconexus.edge.listing import Listing
@@ -18,14 +17,14 @@ from aiconexus.edge.pushes import Pushes
 from aiconexus.edge.replies import Replies
 from aiconexus.edge.roster import Roster, beat, is_forgotten
 from aiconexus.edge.routing import Names
-from aiconexus.edge.sessions import Audit, Farewells
+from aiconexus.edge.sessions import Farewells
 from aiconexus.edge.settings import EdgeSettings
 from aiconexus.edge.switchboard import Switchboard
 from aiconexus.edge.watchers import Watchers
 from aiconexus.edge.websocket import WebSockets
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.errors import AiconexusError, SettingsError
-from aiconexus.protocol.records import EDGE_RENEWAL_SECONDS, PRESENCE
+from aiconexus.protocol.records import EDGE_RENEWAL_SECONDS
 from aiconexus.protocol.replay import ReplayWindow
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.desk import Desk
@@ -34,11 +33,8 @@ from aiconexus.runtime.refusals import Refusals
 BEAT_SECONDS = 1.0
 EXPIRY_SECONDS = 0.5
 PLATFORM_SECONDS = 5.0
-AUDITS_PER_SECOND = 200
 BACKLOG = 1024
 RETRY_SECONDS = 0.3
-
-T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -66,9 +62,9 @@ class _Edge:
         self._context = context
         self._roster = Roster(settings.max_connections)
         self._platform = Platform(session, names, monotonic)
-        self._audit = Audit(Bucket(session, PRESENCE))
+        self._audit = Audit(context)
         self._farewells = Farewells(context)
-        self._watchers = Watchers(session)
+        self._watchers = Watchers(session, self._roster, self._audit)
         self._replies = Replies(session, settings.request_timeout_seconds, monotonic)
         doorman = Doorman(context, names, self._platform, replay, Pushes(names, self._audit).of)
         switchboard = Switchboard(
@@ -103,13 +99,15 @@ class _Edge:
             keepalive_timeout=settings.connection_timeout_seconds,
             shutdown_timeout=settings.close_seconds,
         )
-        self._lease: Lease | None = None
+        self._lease = Lease(session, context.instance)
+        self._reconnects = session.reconnects
 
     async def prepare(self) -> None:
         """Wait for the bus to know us, and for identity to say who we all are."""
         context = self._context
-        self._lease = await _until_done(lambda: Lease.take(context.session, context.instance))
+        await _until_done(self._lease.write)
         await self._replies.open()
+        await self._watchers.open()
         context.health.add_check("identity", self._platform.check)
         await _until_done(self._platform.refresh)
 
@@ -118,11 +116,12 @@ class _Edge:
         settings = self._context.settings
         return [
             self._farewells.tell(),
+            self._audit.run(),
             _every(min(BEAT_SECONDS, settings.pong_seconds / 4), self._beat),
             _every(EXPIRY_SECONDS, self._expire),
             _every(settings.cleanup_seconds, self._clean_up),
             _every(PLATFORM_SECONDS, self._platform.refresh_if_possible),
-            _every(EDGE_RENEWAL_SECONDS, self._renew),
+            _every(EDGE_RENEWAL_SECONDS, self._lease.renew),
         ]
 
     async def listen(self) -> None:
@@ -156,29 +155,31 @@ class _Edge:
         """Say that this edge is gone."""
         await self._replies.close()
         await self._watchers.close()
-        if self._lease is not None:
-            await self._lease.give_up()
+        await self._lease.give_up()
 
     async def _beat(self) -> None:
         now = monotonic()
         for connection in self._roster:
             beat(connection, now)
+        if self._context.session.reconnects != self._reconnects and self._context.session.is_connected:
+            # While we were away we may have been given up for lost, and nobody could tell us.
+            self._reconnects = self._context.session.reconnects
+            await self._lease.renew()
+            self._doubt_all()
 
     async def _expire(self) -> None:
         self._replies.expire()
-
-    async def _renew(self) -> None:
-        if self._lease is not None:
-            await self._lease.renew()
 
     async def _clean_up(self) -> None:
         now = monotonic()
         for connection in self._roster:
             if is_forgotten(connection, now):
                 connection.end(Close.SILENT)
+        self._doubt_all()
+
+    def _doubt_all(self) -> None:
         for connection in self._roster.registered:
-            await self._audit.check(connection)
-            await asyncio.sleep(1 / AUDITS_PER_SECOND)
+            self._audit.doubt(connection)
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
@@ -187,10 +188,12 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         await work()
 
 
-async def _until_done(work: Callable[[], Awaitable[T]]) -> T:
+async def _until_done(work: Callable[[], Awaitable[None]]) -> None:
     """Try until it works: whoever starts the services starts them all at once."""
     while True:
         try:
-            return await work()
+            await work()
         except AiconexusError:
             await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return

@@ -1,24 +1,20 @@
 """
-Keep what identity records and what is connected here the same.
+Tell identity of the sessions that begin and end here.
 
-Identity learns of every session that ends, though it may be away just then. What it records is compared with what is
-here when there is a doubt, and once in a while: a session that another one has replaced must close, one that got lost
-must begin again.
+It learns of every end, though it may be away just then: until it answers, the end is told again.
 """
 
 import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 
-import msgspec
-
-from aiconexus.bus.buckets import Bucket
 from aiconexus.edge.connection import Connection
 from aiconexus.edge.settings import EdgeSettings
-from aiconexus.protocol.bodies import Detach
+from aiconexus.protocol.bodies import Attach, Attached, Detach, Error
 from aiconexus.protocol.closing import REASONS, Close
-from aiconexus.protocol.errors import AiconexusError, BusError, RemoteProblem
-from aiconexus.protocol.records import PresenceRecord
+from aiconexus.protocol.errors import AiconexusError, MalformedEnvelope, RemoteProblem
+from aiconexus.protocol.limits import REPLY_MAX_BYTES
+from aiconexus.protocol.seal import peek, read_body, split
 from aiconexus.runtime.ask import ask
 from aiconexus.runtime.context import Context
 
@@ -27,7 +23,28 @@ RETRY_SECONDS = 1.0
 FAREWELLS_MAX = 65_536
 REASON_CHARACTERS = 256
 
-_decode = msgspec.msgpack.Decoder(PresenceRecord).decode
+
+async def attach(context: Context[EdgeSettings], connection: Connection) -> tuple[bytes, Error | None]:
+    """
+    Have identity make this the one live session of its agent.
+
+    Returns:
+        Identity's answer to the agent, and the problem in it, if it is one.
+
+    Raises:
+        AiconexusError: If identity does not answer, or not acceptably.
+
+    """
+    connection.is_attached = True
+    question = Attach(session=connection.session, edge=context.instance, register=connection.registration)
+    letter = await ask(context, "identity", "attach", question)
+    attached = letter.body
+    if not isinstance(attached, Attached):
+        raise MalformedEnvelope("identity did not answer ATTACHED")
+    sealed = split(attached.answer, REPLY_MAX_BYTES)
+    answer = peek(sealed)
+    body = read_body(answer, sealed.codec)
+    return attached.answer, body if isinstance(body, Error) else None
 
 
 class Farewells:
@@ -104,29 +121,3 @@ class Farewells:
             return False
         self._waiting.pop(detach.session, None)
         return True
-
-
-class Audit:
-    """
-    Compares connections with the bucket of who is present.
-
-    Args:
-        bucket: PRESENCE, which identity writes.
-
-    """
-
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-
-    async def check(self, connection: Connection) -> None:
-        """End a connection whose session is not the live one of its agent; if nobody can tell, leave it."""
-        try:
-            entry = await self._bucket.get(connection.token)
-        except BusError:
-            return
-        if not connection.is_registered or connection.ending is not None:
-            return
-        if entry is None:
-            connection.end(Close.GOING_AWAY, "your presence was lost, connect again")
-        elif _decode(entry.value).session != connection.session:
-            connection.end(Close.TAKEN_OVER)

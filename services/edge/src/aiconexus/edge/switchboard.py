@@ -7,7 +7,8 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Session
 from aiconexus.edge import metrics
 from aiconexus.edge.connection import Connection
-from aiconexus.edge.doorman import Doorman, close_of
+from aiconexus.edge.doorman import Doorman
+from aiconexus.edge.refusals import close_of
 from aiconexus.edge.replies import Replies
 from aiconexus.edge.routing import EDGE, Names, Route, route_of
 from aiconexus.edge.sessions import Farewells
@@ -136,11 +137,15 @@ class Switchboard:
             connection.last_stored = signature
         try:
             connection.push(data)
-            last = LAST_WORDS.get(route.verb)
-            if last is not None and peek(split(data, REPLY_MAX_BYTES)).type == last[0]:
-                connection.end(last[1])
+            if route.verb in LAST_WORDS:
+                self._part(connection, data, *LAST_WORDS[route.verb])
         except EnvelopeError:
             metrics.PUSHES.labels("unreadable").inc()
+
+    def _part(self, connection: Connection, data: bytes, type_: str, close: Close) -> None:
+        connection.is_leaving = peek(split(data, REPLY_MAX_BYTES)).type == type_
+        if connection.is_leaving:
+            connection.end(close)
 
     def complain(self, connection: Connection, error: AiconexusError, id_: str | None, codec: int) -> None:
         """Answer with an ERROR; whoever makes too many mistakes is shown out."""
@@ -166,6 +171,7 @@ class Switchboard:
         if not self._session.is_connected:
             # The client would keep it for later, when nobody waits for the answer any more.
             raise BusUnavailable((), "not connected")
+        connection.is_leaving = route.verb in LAST_WORDS
         await connection.wait_for_room()
         connection.in_flight += 1
         question = Question(self, connection, route, envelope.id, sealed.codec)
@@ -188,6 +194,7 @@ class Switchboard:
     async def _unregister(self, connection: Connection, letter: Letter) -> None:
         body = letter.body
         reason = body.reason if isinstance(body, Unregister) else None
+        connection.is_leaving = True
         await self._farewells.tell_now(connection, reason)
         self._answer(connection, letter, Unregistered(reason=reason))
         connection.end(Close.NORMAL)
@@ -200,7 +207,7 @@ class Switchboard:
     async def _watch(self, connection: Connection, letter: Letter) -> None:
         body = letter.body
         if isinstance(body, Watch):
-            await self._watchers.watch(connection, body.dids)
+            self._watchers.watch(connection, body.dids)
             self._answer(connection, letter, Watching(dids=body.dids))
 
     def _answer(self, connection: Connection, letter: Letter, body: Pong | Unregistered | Watching) -> None:

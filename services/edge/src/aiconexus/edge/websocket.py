@@ -9,6 +9,7 @@ from aiohttp import web
 
 from aiconexus.bus.clock import new_id
 from aiconexus.edge import metrics
+from aiconexus.edge.audit import Audit
 from aiconexus.edge.connection import ABNORMAL, Connection
 from aiconexus.edge.dialects import DIALECTS, Dialect
 from aiconexus.edge.doorman import Doorman
@@ -16,7 +17,7 @@ from aiconexus.edge.limits import Buckets
 from aiconexus.edge.platform import Platform
 from aiconexus.edge.problems import problem_response
 from aiconexus.edge.roster import Roster
-from aiconexus.edge.sessions import Audit, Farewells
+from aiconexus.edge.sessions import Farewells
 from aiconexus.edge.settings import ANY_ORIGIN, EdgeSettings
 from aiconexus.edge.switchboard import Switchboard
 from aiconexus.edge.watchers import Watchers
@@ -179,18 +180,18 @@ class WebSockets:
         try:
             async with connection.lasting():
                 if await self._doorman.admit(connection):
-                    await self._enter(connection)
+                    self._enter(connection)
                     while (frame := await connection.read()) is not None:
                         await self._switchboard.handle(connection, frame)
         except ConnectionError:
             connection.ending = connection.ending or (ABNORMAL, "")
 
-    async def _enter(self, connection: Connection) -> None:
+    def _enter(self, connection: Connection) -> None:
         metrics.HANDSHAKES.labels("registered").inc()
         connection.bucket = self._budgets.of(connection.did, self._clock())
         self._roster.register(connection)
         if connection.is_doubted:
-            await self._audit.check(connection)
+            self._audit.doubt(connection)
         self._log.debug("edge.agent_connected", did=connection.did, session=connection.session)
 
     async def _leave(self, connection: Connection) -> None:
