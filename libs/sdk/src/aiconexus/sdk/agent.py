@@ -2,10 +2,10 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from aiconexus.protocol.bodies import (
     AgentCard,
@@ -21,26 +21,23 @@ from aiconexus.protocol.bodies import (
     Unregister,
     Unregistered,
 )
-from aiconexus.protocol.did import public_key_text
+from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.errors import BusUnavailable, NotAcknowledged, Refused
 from aiconexus.sdk.calls import result_of
-from aiconexus.sdk.delivery import AgentState, Delivery, Notice, Sent
+from aiconexus.sdk.delivery import AgentState, Delivery, Sent
 from aiconexus.sdk.engine import Engine
-from aiconexus.sdk.handlers import Function, Handler, Handlers, Interrupted
+from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.identity import Identity
 from aiconexus.sdk.inbox import Counts
-from aiconexus.sdk.journal import MEMORY
+from aiconexus.sdk.journal import journal_path
 from aiconexus.sdk.notices import Notices
-from aiconexus.sdk.road import Road
-from aiconexus.sdk.road_edge import BINARY, SUBPROTOCOLS, EdgeRoad
-from aiconexus.sdk.road_nats import NatsRoad
+from aiconexus.sdk.road_edge import BINARY
+from aiconexus.sdk.roads import road_maker
 from aiconexus.sdk.rows import OutRow
 
 STORED_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 PING_SECONDS = 5.0
-
-AnyFunction = TypeVar("AnyFunction", bound=Function)
 
 
 class Agent:
@@ -89,11 +86,21 @@ class Agent:
         self._policy = policy
         self._callers = tuple(callers)
         self._platform = platform
-        self._path = _journal_path(identity) if state is None else state
+        self._path = journal_path(identity.path) if state is None else state
         self._connect_timeout = connect_timeout
-        self._handlers = Handlers()
-        self._notices = Notices()
-        self._make_road = _road_maker(identity, url, subprotocol, ssl_context)
+        self._make_road = road_maker(identity.key, url, subprotocol, ssl_context)
+        handlers = self._handlers = Handlers()
+        notices = self._notices = Notices()
+        self.on = handlers.on
+        """Decorator: ``@agent.on("MESSAGE")`` has a function called with each ``Delivery`` of a type."""
+        self.capability = handlers.capability
+        """Decorator: ``@agent.capability("name")`` has a function answer calls."""
+        self.on_state = notices.on_state
+        """Decorator: has a callback told of every change of state."""
+        self.on_receipt = notices.on_receipt
+        """Decorator: has a callback told how far envelopes of ours have come."""
+        self.on_error = notices.on_error
+        """Decorator: has a callback told of errors that nobody awaits."""
         self._engine: Engine | None = None
         self._runner: asyncio.Task[Exception | None] | None = None
 
@@ -118,49 +125,6 @@ class Agent:
     def counts(self) -> Counts:
         """What its mailbox brought so far."""
         return self._open.inbox.counts
-
-    # What it does when something comes
-
-    def on(
-        self, type_: str | type[Body], *, interrupted: str = Interrupted.DEAD_LETTER
-    ) -> Callable[[AnyFunction], AnyFunction]:
-        """
-        Have a function called with a ``Delivery`` for each envelope of a type; a plain one runs in a thread.
-
-        Args:
-            type_: A body class, or its name.
-            interrupted: ``rerun`` if the handler may run again after a crash; otherwise the sender is told.
-
-        """
-
-        def register(function: AnyFunction) -> AnyFunction:
-            self._handlers.add(type_, Handler(function, Interrupted(interrupted)))
-            return function
-
-        return register
-
-    def capability(
-        self, name: str, *, interrupted: str = Interrupted.DEAD_LETTER
-    ) -> Callable[[AnyFunction], AnyFunction]:
-        """Have a function answer calls: it gets the arguments as a dict, and what it returns is the result."""
-
-        def register(function: AnyFunction) -> AnyFunction:
-            self._handlers.add_capability(name, Handler(function, Interrupted(interrupted)))
-            return function
-
-        return register
-
-    def on_state(self, callback: Callable[[AgentState], Any]) -> Callable[[AgentState], Any]:
-        """Have a callback told of every change of state."""
-        return self._notices.add("state", callback)
-
-    def on_receipt(self, callback: Callable[[Notice], Any]) -> Callable[[Notice], Any]:
-        """Have a callback told how far envelopes of ours have come."""
-        return self._notices.add("receipt", callback)
-
-    def on_error(self, callback: Callable[[Exception], Any]) -> Callable[[Exception], Any]:
-        """Have a callback told of errors that nobody awaits: failed attempts to connect, poison, failed handlers."""
-        return self._notices.add("error", callback)
 
     # Its life
 
@@ -434,7 +398,7 @@ class Agent:
 
     def _register(self, challenge: str | None) -> Register:
         return Register(
-            public_key=public_key_text(self.did),
+            public_key=key_text_of(self.did),
             challenge=challenge,
             name=self._name,
             capabilities=tuple(dict.fromkeys((*self._given, *self._handlers.capabilities))),
@@ -442,22 +406,3 @@ class Agent:
             policy=self._policy,
             callers=self._callers,
         )
-
-
-def _journal_path(identity: Identity) -> str | Path:
-    return MEMORY if identity.path is None else identity.path.with_name(identity.path.name + ".journal")
-
-
-def _road_maker(
-    identity: Identity, url: str | Sequence[str], subprotocol: str, ssl_context: ssl.SSLContext | None
-) -> Callable[[], Road]:
-    urls = (url,) if isinstance(url, str) else tuple(url)
-    if subprotocol not in SUBPROTOCOLS:
-        raise ValueError(f"no such subprotocol: {subprotocol}")
-    if urls and all(each.startswith(("nats://", "tls://")) for each in urls):
-        return lambda: NatsRoad(urls, identity.key)
-    if len(urls) != 1:
-        raise ValueError("give one URL of an edge, or the servers of one NATS cluster")
-    road_url = urls[0]
-    EdgeRoad(road_url, subprotocol, ssl_context)
-    return lambda: EdgeRoad(road_url, subprotocol, ssl_context)

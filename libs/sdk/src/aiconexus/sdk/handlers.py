@@ -4,7 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from aiconexus.protocol.bodies import BODIES, Body, ExecRequest
 from aiconexus.protocol.errors import UnsupportedType
 
 Function = Callable[[Any], Any]
+AnyFunction = TypeVar("AnyFunction", bound=Function)
 
 
 class Interrupted(StrEnum):
@@ -39,6 +40,38 @@ class Handlers:
     def capabilities(self) -> tuple[str, ...]:
         """What can be called, in the order of definition."""
         return tuple(self._capabilities)
+
+    def on(
+        self, type_: str | type[Body], *, interrupted: str = Interrupted.DEAD_LETTER
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """
+        Have a function called with a ``Delivery`` for each envelope of a type; a plain one runs in a thread.
+
+        Args:
+            type_: A body class, or its name.
+            interrupted: ``rerun`` if the handler may run again after a crash; otherwise the sender is told.
+
+        Raises:
+            UnsupportedType: If the protocol does not know the type.
+
+        """
+
+        def register(function: AnyFunction) -> AnyFunction:
+            self.add(type_, Handler(function, Interrupted(interrupted)))
+            return function
+
+        return register
+
+    def capability(
+        self, name: str, *, interrupted: str = Interrupted.DEAD_LETTER
+    ) -> Callable[[AnyFunction], AnyFunction]:
+        """Have a function answer calls: it gets the arguments as a dict, and what it returns is the result."""
+
+        def register(function: AnyFunction) -> AnyFunction:
+            self.add_capability(name, Handler(function, Interrupted(interrupted)))
+            return function
+
+        return register
 
     def add(self, type_: str | type[Body], handler: Handler) -> None:
         """

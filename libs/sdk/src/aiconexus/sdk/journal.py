@@ -121,6 +121,11 @@ class Journal:
             self._lock.close()
 
 
+def journal_path(key_file: Path | None) -> str | Path:
+    """Where the journal of an identity lies unless somebody says otherwise: beside its key, or nowhere."""
+    return MEMORY if key_file is None else key_file.with_name(key_file.name + ".journal")
+
+
 def _lock(path: str) -> IO[bytes]:
     """Take the file for this process alone; the lock ends with the process."""
     descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

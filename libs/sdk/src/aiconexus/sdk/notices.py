@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 from aiconexus.sdk.delivery import AgentState, Notice
 
-Callback = TypeVar("Callback", bound=Callable[[Any], Any])
+StateCallback = TypeVar("StateCallback", bound=Callable[[AgentState], Any])
+ReceiptCallback = TypeVar("ReceiptCallback", bound=Callable[[Notice], Any])
+ErrorCallback = TypeVar("ErrorCallback", bound=Callable[[Exception], Any])
 
 
 class Notices:
@@ -17,9 +19,19 @@ class Notices:
         self._callbacks: dict[str, list[Callable[[Any], Any]]] = {"state": [], "receipt": [], "error": []}
         self._tasks: set[asyncio.Future[Any]] = set()
 
-    def add(self, kind: str, callback: Callback) -> Callback:
-        """Have a callback told of one kind: ``state``, ``receipt`` or ``error``."""
-        self._callbacks[kind].append(callback)
+    def on_state(self, callback: StateCallback) -> StateCallback:
+        """Have a callback told of every change of state."""
+        self._callbacks["state"].append(callback)
+        return callback
+
+    def on_receipt(self, callback: ReceiptCallback) -> ReceiptCallback:
+        """Have a callback told how far envelopes of ours have come."""
+        self._callbacks["receipt"].append(callback)
+        return callback
+
+    def on_error(self, callback: ErrorCallback) -> ErrorCallback:
+        """Have a callback told of errors that nobody awaits: failed attempts to connect, poison, failed handlers."""
+        self._callbacks["error"].append(callback)
         return callback
 
     def state(self, state: AgentState) -> None:
