@@ -43,21 +43,23 @@ def agent(key: SigningKey, server: NatsServer, errors: list[str]) -> Any:
 
 
 async def test_a_did_logs_in_and_is_named_to_the_service(server: NatsServer, callout: Callout) -> None:
-    """An agent's key opens the bus, and the service that it asks learns its DID from the server itself."""
+    """An agent's key opens the bus, and identity learns the DID of who asks from the server itself."""
     key = SigningKey(os.urandom(32))
-    relay = await Session.connect([server.url], callout.users["relay"], name="relay", inbox_prefix="_INBOX.relay")
+    identity = await Session.connect(
+        [server.url], callout.users["identity"], name="identity", inbox_prefix="_INBOX.identity"
+    )
 
     async def echo(incoming: Incoming) -> None:
-        await relay.publish(incoming.reply, (incoming.headers or {})["Nats-Request-Info"].encode())
+        await identity.publish(incoming.reply, (incoming.headers or {})["Nats-Request-Info"].encode())
 
-    await relay.subscribe(subjects.sends_to("relay"), echo, queue="relay")
-    await relay.barrier()
+    await identity.subscribe(subjects.sends_to("identity"), echo, queue="identity")
+    await identity.barrier()
     session = await agent(key, server, [])
     answer = await session.request(
-        subjects.send(key.token, "relay", "ping"), b"", headers={"Nats-Request-Info": '{"user":"forged"}'}
+        subjects.send(key.token, "identity", "ping"), b"", headers={"Nats-Request-Info": '{"user":"forged"}'}
     )
     await session.close()
-    await relay.close()
+    await identity.close()
 
     assert (key.did, "AGENTS") == (msgspec.json.decode(answer.data)["user"], msgspec.json.decode(answer.data)["acc"])
 

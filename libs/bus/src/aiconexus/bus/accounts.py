@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aiconexus.bus.ownership import Permissions, login_permissions, service_permissions, system_permissions
+from aiconexus.bus.ownership import SERVICES, Permissions, login_permissions, service_permissions, system_permissions
 from aiconexus.protocol import subjects
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 
@@ -101,8 +101,7 @@ def _accounts(plan: ServerPlan) -> dict[str, Any]:
                 "max_payload": AGENT_MAX_BYTES,
             },
             "imports": [
-                # share: the server adds the header Nats-Request-Info, which names the user that really asks.
-                {"service": {"account": "SVC", "subject": subjects.all_sends()}, "share": True},
+                *(_service_import(service) for service in SERVICES),
                 {"stream": {"account": "SVC", "subject": subjects.all_inboxes()}},
                 {"stream": {"account": "SVC", "subject": subjects.all_presence()}},
             ],
@@ -110,6 +109,13 @@ def _accounts(plan: ServerPlan) -> dict[str, Any]:
         "AUTH": {"users": [_user(plan.auth, login_permissions(), answers=True)]},
         "SYS": {"users": [_user(plan.system, system_permissions(), answers=False)]},
     }
+
+
+def _service_import(service: str) -> dict[str, Any]:
+    imported = {"service": {"account": "SVC", "subject": subjects.sends_to(service, ">")}}
+    # share: the server adds the header Nats-Request-Info, which names the user and the connection that really ask.
+    # Only identity needs it, and it is dear on every envelope. Elsewhere that header is the agent's word.
+    return imported | {"share": True} if service == "identity" else imported
 
 
 def _user(nkey: str, permissions: Permissions, *, answers: bool) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class Streams:
             after: The sequence before the first that is wanted.
             limit: Messages at most.
             max_bytes: Bytes at most; one message is given in any case.
-            timeout_seconds: Between two messages.
+            timeout_seconds: For the whole batch.
 
         Raises:
             StreamRefused: If the server will not.
@@ -255,22 +255,22 @@ def _check(incoming: Incoming) -> _Answer:
 
 async def _collect(arrived: "asyncio.Queue[Incoming]", stream: str, timeout_seconds: float) -> Page:
     items: list[Stored] = []
-    while True:
-        try:
-            async with asyncio.timeout(timeout_seconds):
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
                 incoming = await arrived.get()
-        except TimeoutError as error:
-            raise RequestTimedOut(subjects.direct_get(stream), timeout_seconds) from error
-        headers = incoming.headers or {}
-        status = headers.get("Status")
-        if status is None:
-            items.append(stored_of(incoming))
-        elif status == END_OF_BATCH:
-            return Page(tuple(items), int(headers.get("Nats-Num-Pending", "0")))
-        elif status == NO_MESSAGES:
-            return Page(tuple(items), 0)
-        else:
-            raise StreamRefused(stream, int(status), headers.get("Description", ""))
+                headers = incoming.headers or {}
+                status = headers.get("Status")
+                if status is None:
+                    items.append(stored_of(incoming))
+                elif status == END_OF_BATCH:
+                    return Page(tuple(items), int(headers.get("Nats-Num-Pending", "0")))
+                elif status == NO_MESSAGES:
+                    return Page(tuple(items), 0)
+                else:
+                    raise StreamRefused(stream, int(status), headers.get("Description", ""))
+    except TimeoutError as error:
+        raise RequestTimedOut(subjects.direct_get(stream), timeout_seconds) from error
 
 
 def stored_of(incoming: Incoming) -> Stored:
