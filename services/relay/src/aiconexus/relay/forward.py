@@ -1,0 +1,104 @@
+"""Hand live envelopes (offers, answers, candidates, pings between agents) to who is connected; nobody keeps them."""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter
+
+from aiconexus.bus.session import Incoming, Session
+from aiconexus.protocol import subjects
+from aiconexus.protocol.bodies import ReceiptItem, ReceiptStatus
+from aiconexus.protocol.did import PREFIX, token_in
+from aiconexus.protocol.errors import AgentOffline, AiconexusError, BusError, NotAcknowledged, RateLimited
+from aiconexus.protocol.records import PresenceRecord, RegistryRecord
+from aiconexus.protocol.replay import ReplayWindow
+from aiconexus.protocol.seal import Codec, Letter
+from aiconexus.relay import admission
+from aiconexus.relay.answers import Answers, Ask
+from aiconexus.relay.budgets import Budgets
+from aiconexus.relay.lanes import Lanes
+from aiconexus.relay.roster import Roster
+
+FORWARDED = Counter("aiconexus_relay_envelopes_forwarded", "Live envelopes that were handed to a connected agent.")
+
+CROWDED_RETRY_MS = 1_000
+
+
+class Forwarder:
+    """
+    The verb ``forward``.
+
+    A candidate must not overtake its offer, so each sender has a lane.
+
+    Args:
+        session: To the bus.
+        answers: Where receipts and refusals go.
+        registry: Who is registered.
+        presence: Who is connected.
+        budgets: What each sender may hand over.
+        monotonic: A clock in seconds.
+        now_ms: A clock in milliseconds since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        answers: Answers,
+        registry: Roster[RegistryRecord],
+        presence: Roster[PresenceRecord],
+        budgets: Budgets,
+        *,
+        monotonic: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._session = session
+        self._answers = answers
+        self._registry = registry
+        self._presence = presence
+        self._budgets = budgets
+        self._monotonic = monotonic
+        self._now_ms = now_ms
+        self._seen = ReplayWindow()
+        self._lanes: Lanes[tuple[Letter, Ask, bytes]] = Lanes(self._hand_over)
+
+    async def forward(self, incoming: Incoming) -> None:
+        """Check one envelope and hand it to its recipient, or say that nobody is there."""
+        token = subjects.sender_of(incoming.subject)[0]
+        wait_ms = self._budgets.take(token, self._monotonic())
+        if wait_ms is None:
+            return
+        try:
+            if wait_ms:
+                raise RateLimited(wait_ms)
+            letter = admission.read_live(incoming.data, token, self._now_ms())
+            admission.believe(letter)
+            self._seen.admit(token, letter.envelope.id, self._now_ms())
+            ask = Ask(letter.envelope.sender, Codec(letter.sealed.codec), incoming.reply)
+            if not self._lanes.put(token, (letter, ask, incoming.data)):
+                raise RateLimited(CROWDED_RETRY_MS)
+        except AiconexusError as error:
+            id_, codec = admission.return_address(incoming.data)
+            self._answers.refuse(Ask(PREFIX + token, codec, incoming.reply), id_, error)
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way."""
+        await self._lanes.settle()
+
+    async def _hand_over(self, item: tuple[Letter, Ask, bytes]) -> None:
+        letter, ask, data = item
+        envelope = letter.envelope
+        try:
+            recipient_token = token_in(envelope.recipient or "")
+            sender = await self._registry.look_up(token_in(envelope.sender))
+            recipient = await self._registry.look_up(recipient_token)
+            admission.check_parties(envelope, sender, recipient)
+            if await self._presence.look_up(recipient_token) is None:
+                raise AgentOffline(envelope.recipient or "")
+            await self._session.publish(subjects.inbox_live(recipient_token), data)
+        except BusError:
+            self._answers.refuse(ask, envelope.id, NotAcknowledged(envelope.id, 0))
+        except AiconexusError as error:
+            self._answers.refuse(ask, envelope.id, error)
+        else:
+            FORWARDED.inc()
+            self._answers.receipt(ask, ReceiptItem(id=envelope.id, status=ReceiptStatus.DELIVERED))
