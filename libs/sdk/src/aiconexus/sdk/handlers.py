@@ -37,6 +37,11 @@ class Handlers:
         self._capabilities: dict[str, Handler] = {}
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the application has only come to send."""
+        return not self._types and not self._capabilities
+
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """What can be called, in the order of definition."""
         return tuple(self._capabilities)

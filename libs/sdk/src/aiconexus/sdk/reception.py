@@ -49,13 +49,13 @@ class Reception:
             self._heed_early(push)
 
     def take(self, envelope: Envelope, body: Body, ticket: Ticket) -> None:
-        """Take an entry of the mailbox, in its turn."""
+        """Take an entry of the mailbox, in its turn; without any handler it stays there, for a process that has one."""
         if isinstance(body, Receipt):
             self._settle(envelope, body)
             self.inbox.finish(ticket)
         elif self._heed(envelope, body) or self._is_orphan(body):
             self.workers.settle(envelope, ticket)
-        else:
+        elif not self._handlers.is_empty:
             self.workers.give(envelope, body, ticket)
 
     def _heed_early(self, push: Push) -> None:
