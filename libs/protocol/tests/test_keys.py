@@ -14,7 +14,7 @@ from aiconexus.protocol.errors import InvalidDid, InvalidSignature
 from aiconexus.protocol.keys import SigningKey, verify
 
 from .samples import ALICE, BOB
-from .test_did import ORDER_8, SMALL_ORDER, unchecked_did
+from .strange_dids import ORDER_8, SMALL_ORDER, unchecked_did
 
 L = 2**252 + 27742317777372353535851937790883648493
 VECTORS = Path(__file__).parent.parent / "vectors"

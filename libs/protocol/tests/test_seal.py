@@ -37,7 +37,7 @@ from aiconexus.protocol.seal import (
 )
 
 from .samples import ALICE, BOB, MALLORY, NOW_MS, SAMPLES, id_of, sealed
-from .test_did import BAD_DIDS
+from .strange_dids import BAD_DIDS
 from .values import json_values, texts
 
 LETTER = split(sealed(Message(content="hello")))
@@ -248,7 +248,7 @@ BAD_PAYLOADS = {
     "nil": b"\xc0",
     "trailing byte": LETTER.payload + b"\0",
     "cut": LETTER.payload[:-1],
-    "no utf-8": LETTER.payload.replace(b"MESSAGE", b"MESSAG\xff"),
+    "no utf-8": LETTER.payload.replace(b"did:key:", b"did:key\xff", 1),
     "deep body": LETTER.payload.replace(b"\xa5hello", b"\x91" * 60_000 + b"\xc0"),
     "body claims 4 GB": LETTER.payload.replace(b"\xa5hello", b"\xdd\xff\xff\xff\xff"),
 }
