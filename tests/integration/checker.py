@@ -20,6 +20,7 @@ class Event(StrEnum):
     """What can happen to an envelope, as the test's own processes see it."""
 
     ATTEMPTED = "attempted"
+    QUEUED = "queued"
     ACCEPTED = "accepted"
     HANDLED = "handled"
     PROCESSED = "processed"
@@ -39,7 +40,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     One line of a journal.
 
     ``sender`` and ``number`` name the envelope, ``recipient`` whom it was for, ``digest`` is the SHA-256 of what it
-    said, as the writer of the line saw it. ``at`` is in seconds of the machine's monotonic clock.
+    said, as the writer of the line saw it. ``id`` is what the system called it, so that a sender can follow it through
+    its own death. ``at`` is in seconds of the machine's monotonic clock.
     """
 
     event: Event
@@ -48,6 +50,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     recipient: str = ""
     digest: str = ""
     problem: str = ""
+    id: str = ""
     at: float = 0.0
 
 
