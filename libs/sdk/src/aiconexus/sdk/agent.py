@@ -189,6 +189,8 @@ class Agent:
             self._engine.stop()
             await asyncio.wait({self._runner})
             await self._notices.flush()
+            if not self._runner.cancelled() and (defect := self._runner.exception()) is not None:
+                raise defect
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from aiconexus.sdk.outbox import Outbox
 from aiconexus.sdk.presence import Attention
 from aiconexus.sdk.receipts import Receipts
 from aiconexus.sdk.reception import Reception
-from aiconexus.sdk.road import Road
+from aiconexus.sdk.road import Push, Road
 from aiconexus.sdk.rows import InRows
 from aiconexus.sdk.voice import Voice
 from aiconexus.sdk.workers import Workers
@@ -75,16 +76,22 @@ class Engine:
             road,
             self._journal,
             register=register,
-            sink=reception.push,
+            sink=self._push,
             on_state=self._note_state,
             on_online=self._note_online,
             on_error=notices.error,
             platform=platform,
         )
         self.discovery = Discovery(self.link)
-        self.attention = Attention(self.link, self._crew())
+        self.attention = Attention(self.link, self.discovery, self._crew())
         self.outbox = reception.outbox = Outbox(
-            self.link, self._journal, self.discovery, self._crew(), on_receipt=notices.receipt, on_dead=self._note_dead
+            self.link,
+            self._journal,
+            self.discovery,
+            self._crew(),
+            on_receipt=notices.receipt,
+            on_dead=self.calls.fail,
+            on_error=notices.error,
         )
         self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
         self.inbox = reception.inbox = Inbox(self.link, self._journal, reception.take, notices.error)
@@ -179,6 +186,13 @@ class Engine:
     def _crew(self) -> Crew:
         return Crew(self._note_crash)
 
+    def _push(self, push: Push) -> None:
+        try:
+            self._reception.push(push)
+        except sqlite3.Error as error:
+            # A road has no use for our troubles with the disk.
+            self._note_crash(error)
+
     def _note_crash(self, error: BaseException) -> None:
         if not self._crash.done():
             self._crash.set_exception(error)
@@ -191,7 +205,3 @@ class Engine:
     def _note_online(self) -> None:
         self.inbox.note_online()
         self.attention.note_online()
-
-    def _note_dead(self, id_: str, error: Exception) -> None:
-        self.calls.fail(id_, error)
-        self._notices.error(error)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
+from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, Ping, PlatformInfo, Pong, ReceiptItem, Register, Registered
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -13,6 +14,7 @@ from aiconexus.protocol.errors import (
     ForeignSender,
     MalformedEnvelope,
     Refused,
+    RemoteProblem,
     TakenOver,
 )
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
@@ -30,6 +32,10 @@ SUBMIT_SECONDS = 20.0
 HEARTBEAT_MAX_SECONDS = 60.0
 SETTLE_SECONDS = 0.25
 """The longest random pause after a loss, so that agents do not come back in one moment."""
+
+RENEWALS = 3
+"""How often a registration is renewed before it would expire."""
+RENEWAL_MIN_SECONDS = 5.0
 
 Answer = TypeVar("Answer", bound=Body)
 
@@ -97,7 +103,7 @@ class Link:
                 await self._come_online()
             except AiconexusError as error:
                 await self.road.close()
-                return error
+                return _named(error)
             lost = await self._stay_online()
             self.online.clear()
             await self.road.close()
@@ -255,6 +261,7 @@ class Link:
         tasks: set[asyncio.Future[Lost]] = {
             asyncio.create_task(self.road.wait_lost(), name="link-lost"),
             asyncio.create_task(self._beat(), name="link-heartbeat"),
+            asyncio.create_task(self._renew(), name="link-renewal"),
         }
         try:
             done, _ = await asyncio.wait({self._ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -264,6 +271,19 @@ class Link:
             await asyncio.wait(tasks)
         ends = [task.result() for task in done]
         return next((end for end in ends if end.final), ends[0])
+
+    async def _renew(self) -> Lost:
+        """Register again before the registration expires."""
+        while True:
+            expires_ms = self._registered.expires_ms if self._registered is not None else 0
+            seconds = max((expires_ms - now_ms()) / 1000 / RENEWALS, RENEWAL_MIN_SECONDS)
+            await asyncio.sleep(seconds * random.uniform(0.7, 1.0))  # noqa: S311 - spreads load, keeps no secret
+            try:
+                self._registered = await self.ask("identity", self._register(None), Registered)
+            except BusError:
+                continue
+            except AiconexusError as error:
+                return Lost(_named(error), final=not may_connect_later(error))
 
     async def _beat(self) -> Lost:
         """Notice a connection that died without a word."""
@@ -278,3 +298,12 @@ class Link:
                 await self.ping(heart, timeout_seconds=max(pause, 1.0))
             except BusError as error:
                 return Lost(error)
+
+
+def _named(error: AiconexusError) -> AiconexusError:
+    """The same refusal, as the error that an application can catch."""
+    match error:
+        case RemoteProblem(error=report) if report.problem == "taken_over":
+            return TakenOver(report.message)
+        case _:
+            return error

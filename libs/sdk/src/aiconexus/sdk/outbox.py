@@ -42,6 +42,7 @@ class Outbox:
         crew: Its background work.
         on_receipt: Told of every step.
         on_dead: Told the id of every envelope that could not be stored, and why.
+        on_error: Told the same if nobody holds its ``Sent`` any more.
 
     """
 
@@ -54,6 +55,7 @@ class Outbox:
         *,
         on_receipt: Callable[[Notice], None],
         on_dead: Callable[[str, Exception], None],
+        on_error: Callable[[Exception], None],
     ) -> None:
         self.rows = OutRows(journal)
         self._link = link
@@ -62,6 +64,7 @@ class Outbox:
         self._crew = crew
         self._on_receipt = on_receipt
         self._on_dead = on_dead
+        self._on_error = on_error
         self._sent: WeakValueDictionary[str, Sent] = WeakValueDictionary()
         self._lanes: dict[str, deque[str]] = {}
         self._queued = 0
@@ -233,7 +236,9 @@ class Outbox:
     def _bury(self, row: OutRow, error: AiconexusError) -> None:
         problem = error.error.problem if isinstance(error, RemoteProblem) else problem_of(error).name
         self.rows.mark_dead(row.id, problem)
-        sent = self._sent.get(row.id)
-        if sent is not None:
-            sent.note_failed(error)
         self._on_dead(row.id, error)
+        sent = self._sent.get(row.id)
+        if sent is None:
+            self._on_error(error)
+        else:
+            sent.note_failed(error)
