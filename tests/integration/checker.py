@@ -61,7 +61,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
     What the journals of one run say together.
 
-    The first six are counts, the last two the longest silence in seconds; everything in between names envelopes of
+    The first seven are counts, the last two the longest silence in seconds; everything in between names envelopes of
     which a promise was broken.
     """
 
@@ -69,6 +69,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     indeterminate: int
     handled: int
+    processed: int
     dead: int
     expired: int
 
@@ -143,6 +144,7 @@ def judge(lines: Sequence[Line]) -> Verdict:
         accepted=len(accepted),
         indeterminate=len(sent.keys() - accepted),
         handled=len(ran),
+        processed=sum(Event.PROCESSED in found for found in ends.values()),
         dead=len(dead),
         expired=len(expired),
         lost=_sorted(accepted - ran.keys() - dead - expired),

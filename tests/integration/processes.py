@@ -11,13 +11,14 @@ from typing import Self
 import msgspec
 from msgspec.structs import replace
 from tests.integration.agents import ONLINE, PAUSE, PAUSED, RESUME, SETTLE, SETTLED, Spec
-from tests.integration.checker import Line, Verdict, judge, read
+from tests.integration.checker import Event, Line, Verdict, judge, read
 
 from aiconexus.cli.platform import Endpoints
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 45.0
 """A fault may take a while to heal, on a machine that does other things, too."""
+POLL_SECONDS = 0.02
 
 
 class AgentProcess:
@@ -145,8 +146,23 @@ class Traffic:
     async def settle(self) -> Verdict:
         """Send nothing more, wait until everything has come to its end, and judge."""
         await asyncio.gather(*(sender.settle() for sender in self.senders.values()))
+        return judge(self.lines)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What everybody wrote down so far."""
         everybody = (*self.senders.values(), *self.recipients.values())
-        return judge([line for process in everybody for line in process.lines])
+        return [line for process in everybody for line in process.lines]
+
+    async def grow(self, event: Event, count: int) -> None:
+        """Wait until so many more of these have happened."""
+        wanted = self._count(event) + count
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self._count(event) < wanted:
+                await asyncio.sleep(POLL_SECONDS)
+
+    def _count(self, event: Event) -> int:
+        return sum(line.event is event for line in self.lines)
 
     def resume(self) -> None:
         """Send again."""
