@@ -60,6 +60,10 @@ bench name *args:
 up *args:
     aiconexus up "$@"
 
+# The command: ./dev aiconexus status
+aiconexus *args:
+    @aiconexus "$@"
+
 # Re-resolve requirements.lock; -U upgrades all, -P NAME one
 lock *args:
     uv pip compile -q -o requirements.lock "$@" --group dev pyproject.toml */*/pyproject.toml
