@@ -94,7 +94,13 @@ class Engine:
             on_error=notices.error,
         )
         self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
-        self.inbox = reception.inbox = Inbox(self.link, self._journal, reception.take, notices.error)
+        self.inbox = reception.inbox = Inbox(
+            self.link,
+            self._journal,
+            take=reception.take,
+            on_acked=reception.note_acked,
+            on_error=notices.error,
+        )
         self._workers = reception.workers = Workers(
             self._journal,
             handlers,

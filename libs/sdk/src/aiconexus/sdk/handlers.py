@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aiconexus.protocol.bodies import BODIES, Body, ExecRequest
+from aiconexus.protocol.bodies import Body, ExecRequest
+from aiconexus.protocol.vocabulary import BODIES
 from aiconexus.protocol.errors import UnsupportedType
 
 Function = Callable[[Any], Any]

@@ -57,15 +57,25 @@ class Inbox:
         link: The way to the relay.
         journal: Keeps the cursor.
         take: Gets every envelope once it is believed; must see to it that ``finish`` is called.
+        on_acked: Told up to where the relay has forgotten.
         on_error: Told of poison.
 
     """
 
-    def __init__(self, link: Link, journal: Journal, take: Take, on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        journal: Journal,
+        *,
+        take: Take,
+        on_acked: Callable[[int], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
         self.counts = Counts()
         self._link = link
         self._journal = journal
         self._take = take
+        self._on_acked = on_acked
         self._on_error = on_error
         self._progress = Progress(int(journal.fact("cursor") or 0))
         self._seen = 0
@@ -141,6 +151,7 @@ class Inbox:
         if upto <= self._progress.upto:
             self._progress.acked = upto
             self._journal.remember("cursor", str(upto))
+            self._on_acked(upto)
 
     @property
     def _has_room(self) -> bool:

@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Callable
 
 from aiconexus.bus.clock import new_id, now_ms
-from aiconexus.protocol.bodies import LIVE_TYPES, Body, Ping, Pong, Presence, Revoked, Takeover
+from aiconexus.protocol.bodies import Body, Ping, Pong, Presence, Revoked, Takeover
+from aiconexus.protocol.vocabulary import LIVE_TYPES
 from aiconexus.protocol.envelope import check_fresh
 from aiconexus.protocol.errors import (
     AiconexusError,

@@ -6,7 +6,7 @@ For each recipient one envelope is on its way at a time, so that order holds; re
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -66,6 +66,7 @@ class Outbox:
         self._on_dead = on_dead
         self._on_error = on_error
         self._sent: WeakValueDictionary[str, Sent] = WeakValueDictionary()
+        self._ended: set[str] = set()
         self._lanes: dict[str, deque[str]] = {}
         self._queued = 0
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
@@ -119,9 +120,9 @@ class Outbox:
         row = self.rows.find(item.id)
         if row is None or reporter not in (row.recipient, self._link.services.get("relay")):
             return None
-        if item.status is ReceiptStatus.STORED or (
-            item.status in (ReceiptStatus.PROCESSED, ReceiptStatus.DELIVERED) and reporter != row.recipient
-        ):
+        if item.status is ReceiptStatus.STORED or item.id in self._ended:
+            return None
+        if item.status in (ReceiptStatus.PROCESSED, ReceiptStatus.DELIVERED) and reporter != row.recipient:
             return None
         notice = Notice(
             id=item.id,
@@ -133,6 +134,11 @@ class Outbox:
         )
         self._close(notice)
         return notice
+
+    def forget(self, ids: Collection[str]) -> None:
+        """The relay will not repeat the receipts of these, so nobody needs to remember that they were heard."""
+        self.rows.forget(ids)
+        self._ended.difference_update(ids)
 
     async def flush(self) -> None:
         """Wait until nothing waits to be sent."""
@@ -147,8 +153,9 @@ class Outbox:
     def _close(self, notice: Notice) -> None:
         sent = self._sent.get(notice.id)
         if notice.status is not ReceiptStatus.DELIVERED:
+            self._ended.add(notice.id)
             if notice.status is ReceiptStatus.PROCESSED:
-                self.rows.forget(notice.id)
+                self.rows.mark_processed(notice.id)
             else:
                 self.rows.mark_dead(notice.id, notice.problem or notice.status.value)
             if sent is not None:

@@ -1,5 +1,7 @@
 """Sort what arrives: mail into the inbox, receipts and answers to whoever waits, the rest to the live traffic."""
 
+from collections import deque
+
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, Error, ExecResponse, Receipt
 from aiconexus.protocol.envelope import Envelope
@@ -40,6 +42,7 @@ class Reception:
         self._calls = calls
         self._notices = notices
         self._post = post
+        self._heard: deque[tuple[int, list[str]]] = deque()
 
     def push(self, push: Push) -> None:
         """Take what a road brings."""
@@ -52,11 +55,17 @@ class Reception:
         """Take an entry of the mailbox, in its turn; without any handler it stays there, for a process that has one."""
         if isinstance(body, Receipt):
             self._settle(envelope, body)
+            self._heard.append((ticket.sequence, [item.id for item in body.items]))
             self.inbox.finish(ticket)
         elif self._heed(envelope, body) or self._is_orphan(body):
             self.workers.settle(envelope, ticket)
         elif not self._handlers.is_empty:
             self.workers.give(envelope, body, ticket)
+
+    def note_acked(self, upto: int) -> None:
+        """The relay has forgotten these entries: what they said was heard for the last time."""
+        while self._heard and self._heard[0][0] <= upto:
+            self.outbox.forget(self._heard.popleft()[1])
 
     def _heed_early(self, push: Push) -> None:
         """

@@ -7,7 +7,7 @@ import msgspec
 from aiconexus.protocol.bodies import ReceiptStatus
 from aiconexus.sdk.journal import Journal
 
-QUEUED, STORED, DEAD = "queued", "stored", "dead"
+QUEUED, STORED, PROCESSED, DEAD = "queued", "stored", "processed", "dead"
 OUT_COLUMNS = "id, recipient, type, state, codec, sealed, ends_ms, problem"
 IN_COLUMNS = "digest, ends_ms, status, problem, told, reply_type, reply"
 
@@ -95,9 +95,14 @@ class OutRows:
             "UPDATE outbox SET state = ?, sealed = NULL, problem = ? WHERE id = ?", (DEAD, problem, id_)
         )
 
-    def forget(self, id_: str) -> None:
-        """It was processed."""
-        self._database.execute("DELETE FROM outbox WHERE id = ?", (id_,))
+    def mark_processed(self, id_: str) -> None:
+        """The recipient is done with it."""
+        self._database.execute("UPDATE outbox SET state = ?, sealed = NULL WHERE id = ?", (PROCESSED, id_))
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Delete those of these that were processed."""
+        with self._journal.transaction() as database:
+            database.executemany("DELETE FROM outbox WHERE id = ? AND state = ?", [(id_, PROCESSED) for id_ in ids])
 
 
 class InRows:

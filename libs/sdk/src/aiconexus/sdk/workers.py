@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import BODIES, Body, ExecRequest, ExecResponse, Outcome, ReceiptStatus
+from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Outcome, ReceiptStatus
+from aiconexus.protocol.vocabulary import BODIES
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import (
     AiconexusError,
