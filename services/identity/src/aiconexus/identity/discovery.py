@@ -11,12 +11,12 @@ SCAN_MAX = 5_000
 """How many agents one request may look at; the page then ends early, with a cursor."""
 
 
-def page(roster: Roster, wanted: Discover) -> Agents:
+def page(roster: Roster, wanted: Discover, scan_max: int = SCAN_MAX) -> Agents:
     """One page of all agents that fit every filter; revoked ones never do."""
     cards: list[AgentCard] = []
     cursor = wanted.cursor or ""
     for looked_at, token in enumerate(_narrowest(roster, wanted).after(cursor)):
-        if looked_at == SCAN_MAX:
+        if looked_at == scan_max:
             return Agents(agents=tuple(cards), cursor=cursor)
         known = roster.get(token)
         if known is not None and known.listed is not None and _fits(known, known.listed, wanted):

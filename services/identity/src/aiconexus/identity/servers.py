@@ -6,6 +6,7 @@ Every server of a cluster answers for its own connections only.
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -18,9 +19,6 @@ PAGE = 500
 """Lines of one CONNZ answer, which must fit into one NATS message."""
 PATIENCE_SECONDS = 0.5
 """How long to wait for a server that does not answer."""
-
-AGENTS_QUESTION: dict[str, object] = {"acc": AGENTS, "limit": PAGE}
-SERVICES_QUESTION: dict[str, object] = {"acc": SERVICES, "limit": PAGE}
 
 _decode = msgspec.json.Decoder(Connz).decode
 
@@ -42,11 +40,13 @@ class Servers:
 
     Args:
         session: In the system account.
+        page: Lines of one answer.
 
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, page: int = PAGE) -> None:
         self._session = session
+        self._page = page
         self._ids: dict[str, str] = {}
         self._expected = 1
 
@@ -64,8 +64,9 @@ class Servers:
         """
         self._expected = await self._count()
         connections: dict[str, frozenset[Connection]] = {}
-        for first in await self._ask_all(AGENTS_QUESTION):
-            pages = await self._whole(first, AGENTS_QUESTION)
+        question = {"acc": AGENTS, "limit": self._page}
+        for first in await self._ask_all(question):
+            pages = await self._whole(first, question)
             listed = (page.connection(line) for page in pages for line in page.data.connections)
             connections[first.server.name] = frozenset(listed)
             self._ids[first.server.name] = first.server.id
@@ -97,8 +98,9 @@ class Servers:
 
         """
         wanted = EDGE_CLIENT + edge
-        for first in await self._ask_all(SERVICES_QUESTION):
-            for page in await self._whole(first, SERVICES_QUESTION):
+        question = {"acc": SERVICES, "limit": self._page}
+        for first in await self._ask_all(question):
+            for page in await self._whole(first, question):
                 if any(listed.name == wanted for listed in page.data.connections):
                     return True
         return False
@@ -111,7 +113,7 @@ class Servers:
             BusError: If the question could not be asked.
 
         """
-        pages = await self._ask_all({"user": did, "auth": True, "limit": PAGE})
+        pages = await self._ask_all({"user": did, "auth": True, "limit": self._page})
         return [
             page.connection(listed)
             for page in pages
@@ -141,12 +143,12 @@ class Servers:
         incoming = await self._session.request(subjects.server_ping("STATSZ"), b"")
         return msgspec.json.decode(incoming.data, type=Statsz).statsz.active_servers
 
-    async def _ask(self, server: str, question: dict[str, object]) -> Connz:
+    async def _ask(self, server: str, question: dict[str, Any]) -> Connz:
         data = msgspec.json.encode(question)
         incoming = await self._session.request(subjects.server_request(server, "CONNZ"), data)
         return _decode(incoming.data)
 
-    async def _ask_all(self, question: dict[str, object]) -> list[Connz]:
+    async def _ask_all(self, question: dict[str, Any]) -> list[Connz]:
         """Every server's answer; those that are late are left out."""
         pages: list[Connz] = []
         complete = asyncio.Event()
@@ -167,7 +169,7 @@ class Servers:
             await subscription.unsubscribe()
         return pages
 
-    async def _whole(self, first: Connz, question: dict[str, object]) -> list[Connz]:
+    async def _whole(self, first: Connz, question: dict[str, Any]) -> list[Connz]:
         """All pages of the server that gave the first one."""
-        offsets = range(PAGE, first.data.total, PAGE)
+        offsets = range(self._page, first.data.total, self._page)
         return [first, *[await self._ask(first.server.id, {**question, "offset": offset}) for offset in offsets]]

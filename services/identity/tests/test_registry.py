@@ -1,0 +1,63 @@
+import pytest
+from msgspec.structs import replace
+
+from aiconexus.identity.registry import enrolled, revoked
+from aiconexus.protocol.bodies import Policy, Register
+from aiconexus.protocol.errors import KeyRevoked
+
+from .people import PEOPLE, record
+
+KEY = PEOPLE[0]
+BODY = Register(
+    public_key="x", name="n", capabilities=("c",), codecs=(1,), policy=Policy.LISTED, callers=("did:key:z1",)
+)
+
+
+def test_a_first_registration_is_written_down_whole() -> None:
+    """Everything that an agent says of itself is in its record."""
+    found = enrolled(None, KEY.did, BODY, 5)
+
+    assert (
+        record(
+            KEY.token,
+            name="n",
+            capabilities=("c",),
+            codecs=(1,),
+            policy=Policy.LISTED,
+            callers=("did:key:z1",),
+            registered_ms=5,
+            updated_ms=5,
+        )
+        == found
+    )
+
+
+def test_a_changed_registration_keeps_the_first_day() -> None:
+    """Registering again replaces what was said, not when it was first said."""
+    before = enrolled(None, KEY.did, BODY, 5)
+    found = enrolled(before, KEY.did, replace(BODY, name="m"), 9)
+
+    assert ("m", 5, 9) == (found.name, found.registered_ms, found.updated_ms)
+
+
+def test_the_same_registration_writes_nothing() -> None:
+    """Who says the same again leaves the record as it is."""
+    before = enrolled(None, KEY.did, BODY, 5)
+
+    assert before is enrolled(before, KEY.did, BODY, 9)
+
+
+def test_a_void_key_registers_no_more() -> None:
+    """Nothing takes a revocation back."""
+    with pytest.raises(KeyRevoked):
+        enrolled(record(KEY.token, revoked_ms=3), KEY.did, BODY, 5)
+
+
+def test_the_first_revocation_counts() -> None:
+    """Revoking twice changes nothing, and a key that never registered can be revoked, too."""
+    before = record(KEY.token, name="n")
+    first = revoked(before, KEY.did, 7)
+
+    assert replace(before, updated_ms=7, revoked_ms=7) == first
+    assert first is revoked(first, KEY.did, 9)
+    assert (7, 7) == (revoked(None, KEY.did, 7).revoked_ms, revoked(None, KEY.did, 7).registered_ms)
