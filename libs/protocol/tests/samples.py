@@ -3,10 +3,12 @@
 from hashlib import sha256
 from typing import Any
 
-from aiconexus.protocol import bodies
+from aiconexus.protocol import bodies, call_bodies, job_bodies
 from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.keys import SigningKey
+from aiconexus.protocol.policy import RetryPolicy, Strategy
 from aiconexus.protocol.seal import Codec, compose
+from aiconexus.protocol.vocabulary import UNADDRESSED_TYPES
 
 NOW_MS = 1_790_000_000_000
 
@@ -17,7 +19,7 @@ def key_of(name: str) -> SigningKey:
 
 
 ALICE, BOB, MALLORY = key_of("alice"), key_of("bob"), key_of("mallory")
-IDENTITY, RELAY, EDGE = key_of("identity"), key_of("relay"), key_of("edge")
+IDENTITY, RELAY, EDGE, RETRY = key_of("identity"), key_of("relay"), key_of("edge"), key_of("retry")
 SERVICES = {"identity": IDENTITY.did, "relay": RELAY.did, "edge": EDGE.did}
 
 
@@ -28,7 +30,7 @@ def id_of(name: str) -> str:
 
 def sealed(body: Body, *, codec: Codec = Codec.MSGPACK, key: SigningKey = ALICE, **fields: Any) -> bytes:
     """An envelope from Alice, to Bob unless it is said to everybody."""
-    recipient = fields.pop("recipient", None if body.TYPE in bodies.UNADDRESSED_TYPES else BOB.did)
+    recipient = fields.pop("recipient", None if body.TYPE in UNADDRESSED_TYPES else BOB.did)
     id_ = fields.pop("id_", id_of(body.TYPE))
     now_ms = fields.pop("now_ms", NOW_MS)
     return compose(body, key, recipient, id_=id_, now_ms=now_ms, codec=codec, **fields)
@@ -36,6 +38,22 @@ def sealed(body: Body, *, codec: Codec = Codec.MSGPACK, key: SigningKey = ALICE,
 
 _platform = sealed(bodies.PlatformInfo(services=SERVICES), key=IDENTITY)
 _register = bodies.Register(public_key="2xDVKvYoemx5cZHCBdQGLWj8Vdpjr9QVgT91tYD8rNNJ", challenge="c0ffee", name="Alice")
+
+_job = f"{ALICE.token}.{id_of('MESSAGE')}"
+_card = job_bodies.JobCard(
+    job=_job,
+    sender=ALICE.did,
+    recipient=BOB.did,
+    type="MESSAGE",
+    state=job_bodies.JobState.DEAD,
+    attempts=2,
+    failures=2,
+    created_ms=NOW_MS,
+    changed_ms=NOW_MS + 1_000,
+    ends_ms=NOW_MS + 60_000,
+    problem="handler_failed",
+)
+_policy = RetryPolicy(strategy=Strategy.LINEAR, max_retries=3, initial_delay_seconds=0.5, retryable=("handler_failed",))
 
 SAMPLES: dict[str, Body] = {
     body.TYPE: body
@@ -93,5 +111,31 @@ SAMPLES: dict[str, Body] = {
         bodies.Attached(answer=b"sealed"),
         bodies.Detach(did=ALICE.did, session="edge-1.17", edge="edge-1", reason="silent"),
         bodies.Detached(did=ALICE.did),
+        call_bodies.Progress(message="half of it", percent=50.0),
+        call_bodies.Chunk(index=3, data={"words": 2}, last=True, digest="0123456789abcdef" * 4),
+        call_bodies.Cancel(reason="too late"),
+        call_bodies.Resume(next=3),
+        job_bodies.Schedule(envelope=b"sealed", policy=_policy, not_before_ms=NOW_MS),
+        job_bodies.Return(envelope=b"sealed", sequence=41, message="no paper"),
+        job_bodies.Scheduled(job=_job, state=job_bodies.JobState.WAITING, next_ms=NOW_MS),
+        job_bodies.Withdraw(job=_job),
+        job_bodies.Withdrawn(job=_job, state=job_bodies.JobState.WITHDRAWN),
+        job_bodies.Jobs(state=job_bodies.JobState.WAITING, recipient=BOB.did),
+        job_bodies.DeadLetters(sender=ALICE.did),
+        job_bodies.JobList(jobs=(_card,), cursor="41"),
+        job_bodies.ShowJob(job=_job),
+        job_bodies.JobShown(
+            card=_card,
+            policy=_policy,
+            history=(job_bodies.AttemptNote(attempt=2, at_ms=NOW_MS, outcome="handler_failed", message="no paper"),),
+            envelope=b"sealed",
+        ),
+        job_bodies.Requeue(job=_job, policy=_policy),
+        job_bodies.Drop(job=_job),
+        job_bodies.Dropped(job=_job),
+        job_bodies.Place(items=(job_bodies.PlaceItem(envelope=b"sealed", attempt=2),)),
+        job_bodies.Placed(items=(job_bodies.PlacedItem(sequence=42), job_bodies.PlacedItem(problem="unknown_agent"))),
+        job_bodies.Look(sequences=(41, 42)),
+        job_bodies.Looked(present=(42,)),
     )
 }

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from aiconexus.protocol.bodies import BODIES, Body
+from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.vocabulary import BODIES
 
 from .samples import BOB, SAMPLES
 
@@ -21,6 +22,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "WATCHING": {},
     "REVOKE": {},
     "UNREGISTERED": {},
+    "PROGRESS": {},
+    "CANCEL": {},
+    "JOBS": {},
+    "DEAD_LETTERS": {},
+    "JOB_LIST": {},
+    "LOOKED": {},
 }
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("REGISTER", {}),
@@ -59,6 +66,22 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("RESOLVE", {"dids": [BOB.did] * 101}),
     ("RESOLVE", {"dids": ["d" * 65]}),
     ("WATCH", {"dids": [BOB.did] * 101}),
+    ("PROGRESS", {"percent": 100.5}),
+    ("CHUNK", {"index": -1}),
+    ("CHUNK", {"index": 0, "digest": "0" * 65}),
+    ("RESUME", {}),
+    ("SCHEDULE", {"envelope": "c2VhbGVk", "policy": {"strategy": "random"}}),
+    ("SCHEDULE", {"envelope": "c2VhbGVk", "policy": {"jitter": 1.5}}),
+    ("RETURN", {"envelope": "c2VhbGVk"}),
+    ("RETURN", {"envelope": "c2VhbGVk", "sequence": 1, "problem": "no paper"}),
+    ("WITHDRAW", {"job": "z6Mk"}),
+    ("WITHDRAW", {"job": "z6Mk.*"}),
+    ("WITHDRAW", {"job": "z6Mk.id\n"}),
+    ("JOBS", {"state": "lost"}),
+    ("JOBS", {"limit": 101}),
+    ("PLACE", {"items": []}),
+    ("LOOK", {"sequences": []}),
+    ("LOOK", {"sequences": [1] * 1001}),
 ]
 
 

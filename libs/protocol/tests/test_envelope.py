@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from aiconexus.protocol.bodies import BODIES, LIVE_TYPES, STORED_TYPES, UNADDRESSED_TYPES
 from aiconexus.protocol.envelope import (
     Envelope,
     body_class,
@@ -14,6 +13,7 @@ from aiconexus.protocol.envelope import (
 )
 from aiconexus.protocol.errors import EnvelopeExpired, EnvelopeStale, MalformedEnvelope, UnsupportedType
 from aiconexus.protocol.limits import FRESHNESS_MS, LIFETIME_MAX_MS
+from aiconexus.protocol.vocabulary import BODIES, LIVE_TYPES, STORED_TYPES, UNADDRESSED_TYPES
 
 from .samples import ALICE, BOB, NOW_MS
 

@@ -34,12 +34,16 @@ CASES: dict[AiconexusError, str] = {
     errors.HandlerFailed("a"): "the handler of a failed",
     errors.HandlerInterrupted("a"): "the handler of a was interrupted",
     errors.NoHandler("INTENT"): "no handler for 'INTENT'",
+    errors.UnknownJob("j"): "no job 'j'",
+    errors.JobEnded("j", "done"): "job 'j' is done",
+    errors.TooManyJobs(1000, 250): "1000 jobs are open; try again in 250 ms",
     errors.BusUnavailable(["nats://a", "nats://b"], "refused"): "no bus at nats://a, nats://b: refused",
     errors.NoResponders("s"): "nobody serves s",
     errors.RequestTimedOut("s", 2.5): "no answer from s within 2.5 s",
     errors.StreamRefused("s", 10077, "full"): "JetStream refused s: full (10077)",
     errors.WrongRevision("B", "k"): "B/k was written by somebody else in between",
     errors.SettingsError(["a", "b"]): "settings are not usable:\n  a\n  b",
+    errors.InvalidPolicy(["a", "b"]): "no usable retry policy: a; b",
     errors.RemoteProblem(BOB.did, bodies.Error(code="TIMEOUT", message="late", problem="timeout")): "timeout: late",
 }
 LEAVES = {

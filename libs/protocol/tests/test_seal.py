@@ -35,6 +35,7 @@ from aiconexus.protocol.seal import (
     wrap,
     write_body,
 )
+from aiconexus.protocol.vocabulary import UNADDRESSED_TYPES
 
 from .samples import ALICE, BOB, MALLORY, NOW_MS, SAMPLES, id_of, sealed
 from .strange_dids import BAD_DIDS
@@ -321,7 +322,7 @@ def test_signed_nonsense_has_a_named_error(payload: bytes, codec: Codec) -> None
 @given(st.sampled_from(sorted(SAMPLES)), json_values)
 def test_signed_body_of_nonsense_has_a_named_error(type_: str, body: Any) -> None:
     """A body of the wrong form is malformed, whatever it holds."""
-    recipient = None if type_ in bodies.UNADDRESSED_TYPES else BOB.did
+    recipient = None if type_ in UNADDRESSED_TYPES else BOB.did
     letter = unseal(signed({**MEMBERS, "type": type_, "to": recipient, "body": body}))
 
     try:

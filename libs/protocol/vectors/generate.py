@@ -12,21 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from libs.protocol.tests.samples import ALICE, BOB, EDGE, IDENTITY, MALLORY, NOW_MS, RELAY, SAMPLES, id_of
+from libs.protocol.tests.samples import ALICE, BOB, EDGE, IDENTITY, MALLORY, NOW_MS, RELAY, RETRY, SAMPLES, id_of
 from libs.protocol.tests.strange_dids import BAD_DIDS
 from libs.protocol.vectors.hostile import rejects
 
-from aiconexus.protocol.bodies import BODIES, UNADDRESSED_TYPES
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Sealed, compose, peek, split
 from aiconexus.protocol.text import TextEnvelope, frame_of
+from aiconexus.protocol.vocabulary import BODIES, UNADDRESSED_TYPES
 
-KEYS = {"alice": ALICE, "bob": BOB, "mallory": MALLORY, "identity": IDENTITY, "relay": RELAY, "edge": EDGE}
+KEYS = {
+    "alice": ALICE,
+    "bob": BOB,
+    "mallory": MALLORY,
+    "identity": IDENTITY,
+    "relay": RELAY,
+    "edge": EDGE,
+    "retry": RETRY,
+}
 NAMES = {key.did: name for name, key in KEYS.items()}
 TO_IDENTITY = {"REGISTER", "UNREGISTER", "DISCOVER", "RESOLVE", "REVOKE"}
+TO_RETRY = {"SCHEDULE", "RETURN", "WITHDRAW", "JOBS", "DEAD_LETTERS", "JOB", "REQUEUE", "DROP"}
+BY_RETRY = {"SCHEDULED", "WITHDRAWN", "JOB_LIST", "JOB_SHOWN", "DROPPED"}
 BY_IDENTITY = {"REGISTERED", "UNREGISTERED", "AGENTS", "REVOKED", "TAKEOVER", "PLATFORM", "PRESENCE"}
 PLACE, PLACE_BEFORE = 42, 41
 
@@ -40,6 +50,11 @@ def parties(type_: str) -> tuple[SigningKey, str | None]:
         **dict.fromkeys(("MAIL", "ACKED", "RECEIPT", "ERROR"), (RELAY, ALICE)),
         **dict.fromkeys(("ATTACH", "DETACH"), (EDGE, IDENTITY)),
         **dict.fromkeys(("ATTACHED", "DETACHED"), (IDENTITY, EDGE)),
+        **dict.fromkeys(TO_RETRY, (ALICE, RETRY)),
+        **dict.fromkeys(BY_RETRY, (RETRY, ALICE)),
+        **dict.fromkeys(("PLACE", "LOOK"), (RETRY, RELAY)),
+        **dict.fromkeys(("PLACED", "LOOKED"), (RELAY, RETRY)),
+        **dict.fromkeys(("PROGRESS", "CHUNK"), (BOB, ALICE)),
         "CHALLENGE": (EDGE, ALICE),
         "WATCH": (ALICE, EDGE),
         "WATCHING": (EDGE, ALICE),

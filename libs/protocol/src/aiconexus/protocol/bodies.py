@@ -1,8 +1,9 @@
 """
 What an envelope can say: one struct for each type, chosen by the envelope's ``type`` alone.
 
-Readers ignore fields that they do not know and new fields have defaults, so that releases can be mixed. In the JSON
-codec, bytes are base64 (RFC 4648 section 4, with padding).
+Those of calls and of retries have modules of their own; ``vocabulary`` lists them all. Readers ignore fields that they
+do not know and new fields have defaults, so that releases can be mixed. In the JSON codec, bytes are base64 (RFC 4648
+section 4, with padding).
 """
 
 from enum import StrEnum
@@ -421,54 +422,3 @@ class Detached(Body, frozen=True):
 
     TYPE: ClassVar[str] = "DETACHED"
     did: Did
-
-
-BODIES: dict[str, type[Body]] = {
-    body.TYPE: body
-    for body in (
-        Register,
-        Unregister,
-        Offer,
-        Answer,
-        IceCandidate,
-        Intent,
-        ExecRequest,
-        ExecResponse,
-        Error,
-        Ping,
-        Pong,
-        Message,
-        Receipt,
-        PlatformInfo,
-        Challenge,
-        Registered,
-        Unregistered,
-        Fetch,
-        Mail,
-        Ack,
-        Acked,
-        Discover,
-        Resolve,
-        Agents,
-        Watch,
-        Watching,
-        Presence,
-        Takeover,
-        Revoke,
-        Revoked,
-        Attach,
-        Attached,
-        Detach,
-        Detached,
-    )
-}
-"""Every type that this version knows."""
-
-STORED_TYPES = frozenset({"MESSAGE", "INTENT", "EXEC_REQUEST", "EXEC_RESPONSE", "RECEIPT", "ERROR"})
-"""What one agent may put into another's mailbox."""
-
-LIVE_TYPES = frozenset({"OFFER", "ANSWER", "ICE_CANDIDATE", "PING", "PONG"})
-"""What is forwarded to a connected agent or refused: it is worthless tomorrow."""
-
-UNADDRESSED_TYPES = frozenset({"PLATFORM", "CHALLENGE", "PRESENCE"})
-"""What is said to whoever hears it: ``to`` is null."""

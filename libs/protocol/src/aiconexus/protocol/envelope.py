@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from aiconexus.protocol import limits
-from aiconexus.protocol.bodies import BODIES, LINE, STORED_TYPES, UNADDRESSED_TYPES, Body, Did, Id
+from aiconexus.protocol.bodies import LINE, Body, Did, Id
 from aiconexus.protocol.errors import EnvelopeExpired, EnvelopeStale, MalformedEnvelope, UnsupportedType
+from aiconexus.protocol.vocabulary import BODIES, STORED_TYPES, UNADDRESSED_TYPES
 
 VERSION = 1
 

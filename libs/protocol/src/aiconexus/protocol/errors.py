@@ -8,8 +8,10 @@ AiconexusError
 │                   · InvalidKeyFile
 ├── SessionError    Refused · TooManyConnections · TakenOver
 ├── DeliveryError   MailboxFull · RateLimited · NotAcknowledged · HandlerFailed · HandlerInterrupted · NoHandler
+│                   · UnknownJob · JobEnded · TooManyJobs
 ├── BusError        BusUnavailable · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
 ├── SettingsError
+├── InvalidPolicy
 └── RemoteProblem   an ERROR envelope that somebody else sent us
 
 Facts are attributes, the sentence is built in ``__str__``; what an error is called on the wire, and whether it is
@@ -327,6 +329,41 @@ class NoHandler(DeliveryError):
         return f"no handler for {_shown(self.type)}"
 
 
+class UnknownJob(DeliveryError):
+    """The retry service has no such job, or none that the asker may see."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(job)
+        self.job = job
+
+    def __str__(self) -> str:
+        return f"no job {_shown(self.job)}"
+
+
+class JobEnded(DeliveryError):
+    """The job is not in a state in which this could be done."""
+
+    def __init__(self, job: str, state: str) -> None:
+        super().__init__(job, state)
+        self.job = job
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"job {_shown(self.job)} is {self.state}"
+
+
+class TooManyJobs(DeliveryError):
+    """The sender has all the jobs it may have at a time."""
+
+    def __init__(self, limit: int, retry_after_ms: int) -> None:
+        super().__init__(limit, retry_after_ms)
+        self.limit = limit
+        self.retry_after_ms = retry_after_ms
+
+    def __str__(self) -> str:
+        return f"{self.limit} jobs are open; try again in {self.retry_after_ms} ms"
+
+
 class BusError(AiconexusError):
     """The bus did not do its part."""
 
@@ -400,6 +437,17 @@ class SettingsError(AiconexusError, ValueError):
 
     def __str__(self) -> str:
         return "\n".join(("settings are not usable:", *(f"  {mistake}" for mistake in self.mistakes)))
+
+
+class InvalidPolicy(AiconexusError, ValueError):
+    """Every mistake in a retry policy, together."""
+
+    def __init__(self, mistakes: "Sequence[str]") -> None:
+        super().__init__(mistakes)
+        self.mistakes = tuple(mistakes)
+
+    def __str__(self) -> str:
+        return f"no usable retry policy: {'; '.join(self.mistakes)}"
 
 
 class RemoteProblem(AiconexusError):

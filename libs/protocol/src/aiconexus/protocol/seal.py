@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from aiconexus.protocol import text
-from aiconexus.protocol.bodies import BODIES, Body
+from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.envelope import VERSION, Envelope, body_class, check_addressee
 from aiconexus.protocol.errors import EnvelopeTooLarge, MalformedEnvelope, UnsupportedVersion
 from aiconexus.protocol.keys import SigningKey, verify
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES
+from aiconexus.protocol.vocabulary import BODIES
 
 
 class Codec(IntEnum):

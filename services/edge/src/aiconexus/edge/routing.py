@@ -2,9 +2,9 @@
 
 import msgspec
 
-from aiconexus.protocol.bodies import LIVE_TYPES, STORED_TYPES
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import UnsupportedType
+from aiconexus.protocol.vocabulary import LIVE_TYPES, STORED_TYPES
 
 
 class Names(msgspec.Struct, frozen=True):

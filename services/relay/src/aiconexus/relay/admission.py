@@ -4,7 +4,7 @@ Which envelopes may pass, decided from what is in them and what the registry say
 The cheap checks come first, the signature last: it costs fifty times as much as the others together.
 """
 
-from aiconexus.protocol.bodies import LIVE_TYPES, Policy
+from aiconexus.protocol.bodies import Policy
 from aiconexus.protocol.did import PREFIX
 from aiconexus.protocol.envelope import Envelope, check_fresh, check_lifetime, check_storable
 from aiconexus.protocol.errors import (
@@ -17,8 +17,9 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.records import RegistryRecord
 from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, read_body, split
+from aiconexus.protocol.vocabulary import LIVE_TYPES
 
-ANSWERS = frozenset({"EXEC_RESPONSE", "RECEIPT", "ERROR", "ANSWER", "PONG"})
+ANSWERS = frozenset({"EXEC_RESPONSE", "PROGRESS", "CHUNK", "RECEIPT", "ERROR", "ANSWER", "PONG"})
 """What a recipient that lists its callers takes from others too, because it asked for it."""
 
 
