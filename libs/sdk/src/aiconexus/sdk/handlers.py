@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from aiconexus.protocol.bodies import Body, ExecRequest
-from aiconexus.protocol.vocabulary import BODIES
 from aiconexus.protocol.errors import UnsupportedType
+from aiconexus.protocol.vocabulary import BODIES
 
 Function = Callable[[Any], Any]
 AnyFunction = TypeVar("AnyFunction", bound=Function)

@@ -89,10 +89,9 @@ class Identity:
         key = SigningKey(os.urandom(SEED_BYTES))
         content = KeyFile(key.did, seed=key.seed) if passphrase is None else _encrypt(key, passphrase)
         try:
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not place.parent.is_dir():
+                place.parent.mkdir(mode=0o700, parents=True)
             _write_new(place, msgspec.json.encode(content) + b"\n")
-        except FileExistsError as error:
-            raise InvalidKeyFile(str(place), "it exists already") from error
         except OSError as error:
             raise InvalidKeyFile(str(place), error.strerror or str(error)) from error
         return cls(key, place)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, Ping, Pong, Presence, Revoked, Takeover
-from aiconexus.protocol.vocabulary import LIVE_TYPES
 from aiconexus.protocol.envelope import check_fresh
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -19,6 +18,7 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.replay import ReplayWindow
 from aiconexus.protocol.seal import Letter, Sealed, unseal
+from aiconexus.protocol.vocabulary import LIVE_TYPES
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Delivery, Post

@@ -12,7 +12,6 @@ import msgspec
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Outcome, ReceiptStatus
-from aiconexus.protocol.vocabulary import BODIES
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -22,6 +21,7 @@ from aiconexus.protocol.errors import (
     NoHandler,
 )
 from aiconexus.protocol.problems import report
+from aiconexus.protocol.vocabulary import BODIES
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Delivery, Post
 from aiconexus.sdk.handlers import Handler, Handlers, Interrupted, invoke
