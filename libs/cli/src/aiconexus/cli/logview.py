@@ -38,6 +38,20 @@ def line_of(name: str, raw: str) -> Text | None:
     return line
 
 
+def words_of(raw: str) -> str:
+    """
+    What a line says, short and without colours.
+
+    Of an exception that is its last line, not the way there.
+    """
+    event = _event(raw)
+    if event is None:
+        return raw
+    facts = " ".join(f"{key}={_fact(value)}" for key, value in event.items() if key not in BOUND)
+    last = str(event.get("exception", "")).strip().rsplit("\n", 1)[-1]
+    return f"{event['event']} {last or facts}".strip()[:FACTS_CHARACTERS]
+
+
 def _bus_line(raw: str) -> Text | None:
     level = next((level for mark, level in _BUS_LEVELS.items() if mark in raw), None)
     if level is None:

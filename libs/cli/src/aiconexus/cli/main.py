@@ -8,8 +8,12 @@ import sys
 
 import typer
 
+from aiconexus.cli.commands.agents import agents
+from aiconexus.cli.commands.call import call
 from aiconexus.cli.commands.init import init
 from aiconexus.cli.commands.keygen import keygen
+from aiconexus.cli.commands.listen import listen
+from aiconexus.cli.commands.send import send
 from aiconexus.cli.commands.status import status
 from aiconexus.cli.commands.up import up
 from aiconexus.cli.failure import sentence_of, status_of
@@ -21,7 +25,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (up, init, keygen, status):
+for function in (up, init, keygen, status, agents, send, listen, call):
     commands.command()(function)
 
 

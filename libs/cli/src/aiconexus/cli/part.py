@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiconexus.cli.child import Child
 from aiconexus.cli.failure import Failure
+from aiconexus.cli.logview import words_of
 
 FIRST_DELAY_SECONDS = 0.2
 LAST_DELAY_SECONDS = 5.0
@@ -13,6 +14,8 @@ STEADY_SECONDS = 30.0
 POLL_SECONDS = 0.03
 SETTINGS_STATUS = 2
 """A service that ends with it would end so again."""
+
+SHOWN_LINES = 5
 
 Probe = Callable[[Child], Awaitable[bool]]
 
@@ -105,5 +108,5 @@ class Part:
             await self._child.start()
 
     def _told(self, sentence: str) -> str:
-        tail = list(self._child.tail)[-10:] if self._child else []
+        tail = [words_of(line) for line in list(self._child.tail)[-SHOWN_LINES:]] if self._child else []
         return "\n".join((sentence + (":" if tail else ""), *(f"  {line}" for line in tail)))

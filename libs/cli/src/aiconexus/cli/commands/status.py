@@ -34,7 +34,7 @@ def _show(found: "Survey") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(f"platform {found.platform} at {found.url}", soft_wrap=True)
     services = Table("service", "status", "up for", "why", box=None, pad_edge=False)
     for service in found.services:

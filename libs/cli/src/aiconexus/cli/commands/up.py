@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 SCALE_MAX = 16
 QUIET = {f"AICONEXUS_{service}_LOG_FORMAT": "json" for service in ("IDENTITY", "RELAY", "EDGE")}
 """The services speak JSON, and we make one readable stream of it."""
+SETTINGS_EVENT = ".settings_loaded"
+"""Long, and of interest only to somebody who looks for something."""
 
 
 def up(
@@ -36,10 +38,10 @@ def up(
     from aiconexus.cli.logview import line_of
     from aiconexus.cli.platform import Platform
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, emoji=False)
 
     def show(name: str, raw: str) -> None:
-        line = line_of(name, raw)
+        line = line_of(name, raw) if verbose or SETTINGS_EVENT not in raw else None
         if line is not None:
             console.print(line)
 

@@ -1,0 +1,39 @@
+"""Anything that an envelope can say, as JSON for programs and as text for people."""
+
+from typing import Any
+
+import msgspec
+
+from aiconexus.sdk import Delivery
+
+
+def json_of(value: Any) -> str:
+    """One line of JSON; bytes become base64."""
+    return msgspec.json.encode(value).decode()
+
+
+def text_of(value: Any) -> str:
+    """A text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json_of(value)
+
+
+def delivery_of(delivery: Delivery) -> dict[str, Any]:
+    """What came, for programs."""
+    envelope = delivery.envelope
+    return {
+        "id": envelope.id,
+        "type": envelope.type,
+        "from": envelope.sender,
+        "created_ms": envelope.created_ms,
+        "thread": envelope.thread,
+        "in_reply_to": envelope.in_reply_to,
+        "body": delivery.body,
+    }
+
+
+def printable(text: str) -> str:
+    """Text of a stranger without the characters that steer a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )

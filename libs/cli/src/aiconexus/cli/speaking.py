@@ -1,0 +1,59 @@
+"""Become an agent for the length of one command."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiconexus.cli.failure import Exit, Failure
+from aiconexus.cli.home import Home
+from aiconexus.cli.options import platform_url
+from aiconexus.protocol.errors import BusUnavailable, Refused
+from aiconexus.sdk import Agent, Identity
+
+CONNECT_SECONDS = 6.0
+REASON_CHARACTERS = 200
+
+
+def agent_of(home: Path, url: str | None, identity: Path | None, name: str = "cli") -> Agent:
+    """
+    The agent as which a command speaks.
+
+    Args:
+        home: Of the platform; its `agents` folder holds the key if no other is given.
+        url: Of the platform, if not the one that runs in the home.
+        identity: A key file; made if it is the default one.
+        name: Of the default key file.
+
+    Raises:
+        Failure: If there is no platform.
+        InvalidKeyFile: If the key file cannot be used.
+
+    """
+    address = platform_url(url, home)
+    who = Identity.load(identity) if identity else Identity.load_or_create(Home(home).agents / f"{name}.key")
+    return Agent(who, address, name=name, connect_timeout=CONNECT_SECONDS)
+
+
+@asynccontextmanager
+async def connected(agent: Agent) -> AsyncIterator[Agent]:
+    """
+    An agent that is online.
+
+    Raises:
+        Failure: If the platform cannot be reached, or another process speaks as this agent.
+
+    """
+    try:
+        await agent.start()
+        await agent.wait_online(CONNECT_SECONDS)
+    except BusUnavailable as error:
+        await agent.close()
+        reason = error.reason.splitlines()[0][:REASON_CHARACTERS]
+        raise Failure(f"the platform does not answer: {reason}", Exit.UNREACHABLE) from error
+    except Refused as error:
+        await agent.close()
+        raise Failure(f"{error.reason} (key file {agent.identity.path})", Exit.REFUSED) from error
+    try:
+        yield agent
+    finally:
+        await agent.close()
