@@ -361,6 +361,16 @@ def test_json_says_nothing_else_instead(content: Any) -> None:
         sealed(Message(content=content), codec=Codec.JSON)
 
 
+@both
+def test_nesting_that_writers_may_use_is_read(codec: Codec) -> None:
+    """64 levels arrive, in either codec."""
+    content: Any = 1
+    for _ in range(60):
+        content = [content]
+
+    assert Message(content=content) == unseal(sealed(Message(content=content), codec=codec)).body
+
+
 def test_keys_of_json_are_texts() -> None:
     """A mapping with other keys is written as JSON does."""
     body = ExecRequest(args={"table": {1: "one"}})

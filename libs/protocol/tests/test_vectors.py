@@ -56,6 +56,11 @@ def test_generator_writes_what_is_committed(regenerated: Path, name: str) -> Non
     assert (VECTORS / f"{name}.json").read_text() == (regenerated / f"{name}.json").read_text()
 
 
+def test_page_says_what_the_code_says(regenerated: Path) -> None:
+    """The tables and examples of the specification are those of the code and the vectors."""
+    assert (ROOT / "docs" / "protocol.md").read_text() == (regenerated / "protocol.md").read_text()
+
+
 @pytest.mark.parametrize("key", KEYS.values(), ids=list(KEYS))
 def test_key_has_its_names(key: dict[str, str]) -> None:
     """A seed gives the key and the names that are noted."""

@@ -1,7 +1,8 @@
 """
-Write the vectors again: ``python -m libs.protocol.vectors.generate [FOLDER]`` in the root of the repository.
+Write the vectors and the tables of docs/protocol.md: ``python -m libs.protocol.vectors.generate [FOLDER]``.
 
-Keys, times and ids are fixed and Ed25519 is deterministic, so a run that changes a file shows a change of the wire.
+It runs in the root of the repository. Keys, times and ids are fixed and Ed25519 is deterministic, so a run that changes
+a file shows a change of the wire.
 """
 
 import base64
@@ -15,6 +16,7 @@ import msgspec
 from libs.protocol.tests.samples import ALICE, BOB, EDGE, IDENTITY, MALLORY, NOW_MS, RELAY, RETRY, SAMPLES, id_of
 from libs.protocol.tests.strange_dids import BAD_DIDS
 from libs.protocol.vectors.hostile import rejects
+from libs.protocol.vectors.tables import filled, parts
 
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.envelope import Envelope
@@ -39,6 +41,7 @@ TO_RETRY = {"SCHEDULE", "RETURN", "WITHDRAW", "JOBS", "DEAD_LETTERS", "JOB", "RE
 BY_RETRY = {"SCHEDULED", "WITHDRAWN", "JOB_LIST", "JOB_SHOWN", "DROPPED"}
 BY_IDENTITY = {"REGISTERED", "UNREGISTERED", "AGENTS", "REVOKED", "TAKEOVER", "PLATFORM", "PRESENCE"}
 PLACE, PLACE_BEFORE = 42, 41
+PAGE = Path(__file__).parents[3] / "docs" / "protocol.md"
 
 
 def parties(type_: str) -> tuple[SigningKey, str | None]:
@@ -184,19 +187,24 @@ def schema() -> dict[str, Any]:
     }
 
 
-def main(folder: Path) -> None:
-    """Write all files into a folder."""
+def main(folder: Path, page: Path) -> None:
+    """Write all files into a folder, and the page with its tables."""
+    examples = envelopes()
     files = {
         "keys": keys(),
         "dids": dids(),
-        "envelopes": envelopes(),
+        "envelopes": examples,
         "rejects": {"now_ms": NOW_MS, "rejects": rejects()},
         "schema": schema(),
     }
     for name, content in files.items():
         text = json.dumps(content, indent=1, ensure_ascii=True)
         (folder / f"{name}.json").write_text(text + "\n")
+    page.write_text(filled(PAGE.read_text(), parts(examples["envelopes"], files["keys"])))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if sys.argv[1:] else Path(__file__).parent)
+    if sys.argv[1:]:
+        main(Path(sys.argv[1]), Path(sys.argv[1]) / PAGE.name)
+    else:
+        main(Path(__file__).parent, PAGE)

@@ -19,10 +19,25 @@ LIFETIME_MAX_MS = 7 * 24 * 3600 * 1000
 """The longest a stored envelope may wait, and the default."""
 
 ID_MAX_CHARACTERS = 64
+"""Of an envelope's id: letters, digits and ``. _ : -``."""
+
 DID_MAX_CHARACTERS = 64
+"""Room for a DID, of which an acceptable one takes 56."""
+
 CAPABILITY_MAX_CHARACTERS = 64
+"""Of one capability: letters, digits and ``. _ / -``, beginning with a letter or digit."""
+
 CAPABILITIES_MAX = 32
+"""Capabilities of one agent."""
+
 PAGE_MAX = 100
+"""Entries of one page of MAIL or AGENTS, and DIDs in one RESOLVE."""
+
 WATCH_MAX = 100
+"""DIDs in one WATCH."""
+
 RECEIPT_ITEMS_MAX = 256
+"""Envelopes of which one RECEIPT tells."""
+
 CALLERS_MAX = 256
+"""DIDs that one agent may list as its callers."""

@@ -20,6 +20,12 @@ RELAY = "RELAY"
 MAILBOX = "MAILBOX"
 """The stream of all mailboxes; relay writes it."""
 
+RETRY, JOBS, DEAD = "RETRY", "JOBS", "DEAD"
+"""The streams of timers, of jobs and of dead letters; retry writes them."""
+
+DUE = "due"
+"""The consumer of timers that went off."""
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value in a bucket, msgpack."""

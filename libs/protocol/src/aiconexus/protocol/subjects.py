@@ -126,6 +126,51 @@ def token_of_stored(subject: str) -> str:
     return subject.rsplit(".", 1)[1]
 
 
+def job_key(sender: str, id_: str) -> str:
+    """A job in a subject: ids may hold dots, subjects count them, and no id holds an equals sign."""
+    return f"{sender}.{id_.replace('.', '=')}"
+
+
+def retry_timer(key: str) -> str:
+    """Where a job's one timer waits; ``key`` is a ``job_key`` and the recipient's token."""
+    return f"{ROOT}.retry.at.{key}"
+
+
+def retry_due(number: int) -> str:
+    """Where timers go off, in as many parts as the mailbox has."""
+    return f"{ROOT}.retry.due.{number}"
+
+
+def retry_dues() -> str:
+    """Where any timer goes off."""
+    return f"{ROOT}.retry.due.*"
+
+
+def all_retries() -> str:
+    """All that the stream of timers takes in."""
+    return f"{ROOT}.retry.>"
+
+
+def job(kind: str, key: str) -> str:
+    """Where a job's ``record`` or ``letter`` is kept; the key may hold wildcards."""
+    return f"{ROOT}.job.{kind}.{key}"
+
+
+def all_jobs() -> str:
+    """All that the stream of jobs takes in."""
+    return f"{ROOT}.job.>"
+
+
+def dead_letter(key: str) -> str:
+    """Where a dead letter is kept; the key may hold wildcards."""
+    return f"{ROOT}.dead.{key}"
+
+
+def all_dead_letters() -> str:
+    """All that the stream of dead letters takes in."""
+    return f"{ROOT}.dead.>"
+
+
 def service(name: str, verb: str) -> str:
     """Where services ask each other."""
     return f"{ROOT}.svc.{name}.{verb}"
@@ -174,6 +219,26 @@ def stream_message_api(verb: str, stream: str) -> str:
 def direct_get(stream: str) -> str:
     """Reads without a consumer."""
     return f"$JS.API.DIRECT.GET.{stream}"
+
+
+def direct_last(stream: str, subject: str) -> str:
+    """Where the newest message of a subject is read."""
+    return f"{direct_get(stream)}.{subject}"
+
+
+def consumer_create(stream: str, consumer: str) -> str:
+    """JetStream's API that creates or changes a consumer."""
+    return f"$JS.API.CONSUMER.CREATE.{stream}.{consumer}"
+
+
+def consumer_next(stream: str, consumer: str) -> str:
+    """Where a pull consumer is asked for messages."""
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+
+
+def consumer_acks(stream: str, consumer: str) -> str:
+    """Where messages of a consumer are acknowledged."""
+    return f"$JS.ACK.{stream}.{consumer}.>"
 
 
 def bucket_stream(bucket: str) -> str:
