@@ -103,3 +103,16 @@ async def test_what_was_acknowledged_survives_a_kill(streams: Streams, server: N
             continue
 
     assert [item.data for item in page.items] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_the_newest_message_of_a_subject_is_read(streams: Streams) -> None:
+    """The last one wins; a subject without messages has none, and a purge without an end leaves nothing."""
+    await streams.publish("s.a", b"1")
+    await streams.publish("s.a", b"2")
+    newest = await streams.last("S", "s.a")
+
+    assert newest is not None
+    assert (b"2", 2) == (newest.data, newest.sequence)
+    assert await streams.last("S", "s.b") is None
+    assert await streams.purge("S", "s.a") == 2
+    assert await streams.last("S", "s.a") is None

@@ -129,3 +129,12 @@ def test_foreign_text_never_reaches_a_subject() -> None:
     """A recipient that is no DID has no mailbox."""
     with pytest.raises(InvalidDid):
         subjects.mailbox_of("did:key:z6Mk.>")
+
+
+def test_job_of_a_dotted_id_is_two_tokens() -> None:
+    """Dots in an id do not become tokens of a subject, and different ids stay different."""
+    keys = [subjects.job_key("z6Mk", id_) for id_ in ("a.b", "a-b", "..", "a:b")]
+
+    assert [2] * 4 == [len(key.split(".")) for key in keys]
+    assert 4 == len(set(keys))
+    assert "aicx.v1.retry.at.z6Mk.a=b" == subjects.retry_timer(keys[0])

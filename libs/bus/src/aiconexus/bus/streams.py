@@ -199,17 +199,24 @@ class Streams:
 
         """
         query = msgspec.json.encode({"seq": sequence})
-        incoming = await self._session.request(subjects.direct_get(stream), query)
-        status = (incoming.headers or {}).get("Status")
-        if status == NO_MESSAGES:
-            return None
-        if status is not None:
-            raise StreamRefused(stream, int(status), (incoming.headers or {}).get("Description", ""))
-        return stored_of(incoming)
+        return _stored(await self._session.request(subjects.direct_get(stream), query), stream)
 
-    async def purge(self, stream: str, subject: str, upto: int) -> int:
+    async def last(self, stream: str, subject: str) -> Stored | None:
         """
-        Forget the messages of a subject up to and including a sequence.
+        Read the newest message of a subject.
+
+        Returns:
+            None if there is none.
+
+        Raises:
+            StreamRefused: If the server will not.
+
+        """
+        return _stored(await self._session.request(subjects.direct_last(stream, subject), b""), stream)
+
+    async def purge(self, stream: str, subject: str, upto: int | None = None) -> int:
+        """
+        Forget the messages of a subject, all or up to and including a sequence.
 
         Returns:
             How many there were.
@@ -218,7 +225,8 @@ class Streams:
             StreamRefused: If the server will not.
 
         """
-        answer = await self._call(subjects.stream_api("PURGE", stream), {"filter": subject, "seq": upto + 1})
+        query = {"filter": subject} | ({} if upto is None else {"seq": upto + 1})
+        answer = await self._call(subjects.stream_api("PURGE", stream), query)
         return answer.purged
 
     async def delete(self, stream: str, sequence: int) -> bool:
@@ -251,6 +259,15 @@ def _check(incoming: Incoming) -> _Answer:
     if answer.error is not None:
         raise StreamRefused(incoming.subject, answer.error.err_code, answer.error.description)
     return answer
+
+
+def _stored(incoming: Incoming, stream: str) -> Stored | None:
+    status = (incoming.headers or {}).get("Status")
+    if status == NO_MESSAGES:
+        return None
+    if status is not None:
+        raise StreamRefused(stream, int(status), (incoming.headers or {}).get("Description", ""))
+    return stored_of(incoming)
 
 
 async def _collect(arrived: "asyncio.Queue[Incoming]", stream: str, timeout_seconds: float) -> Page:
