@@ -5,6 +5,7 @@ import pytest
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.session import Session
 from aiconexus.bus.testing import NatsServer
+from aiconexus.protocol import subjects
 from aiconexus.protocol.errors import BusError, StreamRefused, WrongRevision
 
 
@@ -111,6 +112,23 @@ async def test_a_watch_survives_the_server(session: Session, server: NatsServer)
     await watch.stop()
 
     assert seen.changes[0] == ("a", b"after")
+
+
+async def test_a_watch_begins_anew_with_its_bucket(session: Session) -> None:
+    """A bucket that was lost with its servers' memory and made again is followed again."""
+    bucket = await Bucket.ensure(session, "T", memory=True)
+    seen = Seen()
+    watch = await bucket.watch(seen.note)
+    for value in (b"1", b"2", b"3"):
+        await bucket.put("a", value)
+    await seen.until(("a", b"3"))
+    await session.request(subjects.stream_api("DELETE", subjects.bucket_stream("T")), b"")
+    again = await Bucket.ensure(session, "T", memory=True)
+    await again.put("b", b"4")
+    await seen.until(("b", b"4"))
+    await again.put("b", b"5")
+    await seen.until(("b", b"5"))
+    await watch.stop()
 
 
 async def test_many_writes_reach_the_watch_in_order(session: Session) -> None:

@@ -1,11 +1,21 @@
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
-from aiconexus.identity.registry import enrolled, revoked
+from aiconexus.bus.buckets import Bucket
+from aiconexus.identity.registry import Registry, enrolled, read_record, revoked
+from aiconexus.identity.roster import Roster
+from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import Policy, Register
 from aiconexus.protocol.errors import KeyRevoked
+from aiconexus.protocol.records import REGISTRY, RegistryRecord
+from aiconexus.runtime.context import Context
 
 from .people import PEOPLE, record
+from .world import new_key
+
+Identity = Context[IdentitySettings]
 
 KEY = PEOPLE[0]
 BODY = Register(
@@ -61,3 +71,20 @@ def test_the_first_revocation_counts() -> None:
     assert replace(before, updated_ms=7, revoked_ms=7) == first
     assert first is revoked(first, KEY.did, 9)
     assert (7, 7) == (revoked(None, KEY.did, 7).revoked_ms, revoked(None, KEY.did, 7).registered_ms)
+
+
+async def test_replicas_do_not_undo_each_other(identity: Identity) -> None:
+    """Whatever two replicas write at the same moment, a revocation stays."""
+    bucket = Bucket(identity.session, REGISTRY)
+    first, second = (Registry(bucket, Roster(), 100) for _ in range(2))
+    keys = [new_key() for _ in range(20)]
+    for key in keys[10:]:
+        await first.enroll(key.did, BODY, 1)
+    writes = [first.enroll(key.did, replace(BODY, name="later"), 2) for key in keys]
+    revocations = [second.revoke(key.did, 3) for key in keys]
+    steps = (each for pair in zip(writes, revocations, strict=True) for each in pair)
+    found = await asyncio.gather(*steps, return_exceptions=True)
+    entries = [await bucket.get(key.token) for key in keys]
+
+    assert {RegistryRecord} >= {type(each) for each in found} - {KeyRevoked}
+    assert [3] * len(keys) == [read_record(entry.value).revoked_ms for entry in entries if entry is not None]

@@ -109,6 +109,22 @@ async def test_who_is_missed_is_found_by_the_next_sweep(world: World) -> None:
         await heard.wait_for(went(at_edge))
 
 
+async def test_without_leases_a_connection_counts(world: World) -> None:
+    """While the edges' bucket is not there, an edge that is connected keeps its agents, and another one does not."""
+    heard = await world.watch()
+    kept, lost = new_key(), new_key()
+    async with world.identity(cleanup_seconds=0.2) as identity:
+        await world.context("edge", "alive", identity.settings)
+        bucket = Bucket(identity.session, PRESENCE)
+        for key, edge in ((kept, "alive"), (lost, "dead")):
+            record = PresenceRecord(did=key.did, session="s", road=Road.EDGE, instance=edge, since_ms=1_000)
+            await bucket.put(key.token, msgspec.msgpack.encode(record))
+        await heard.wait_for(went(lost))
+        entry = await bucket.get(kept.token)
+
+    assert entry is not None
+
+
 async def test_identity_survives_the_bus(world: World) -> None:
     """After a crash of the server agents log in and register again, and who does not come back is gone."""
     async with world.identity() as identity:

@@ -160,7 +160,7 @@ class World:
         """An edge with its lease."""
         settings = ServiceSettings(seed=self.keys["edge"].seed, directory_file="")
         context = await self.context("edge", instance, settings)
-        bucket = await Bucket.ensure(context.session, EDGES, ttl_seconds=EDGE_LEASE_SECONDS)
+        bucket = await Bucket.ensure(context.session, EDGES, ttl_seconds=EDGE_LEASE_SECONDS, memory=True)
         await bucket.put(instance, b"")
         return Edge(self, context, bucket)
 

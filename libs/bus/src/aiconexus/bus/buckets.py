@@ -8,6 +8,7 @@ key whose marker is still there, and takes 20 s to notice that a watch died.
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Self
 
 import msgspec
@@ -23,6 +24,7 @@ WRONG_LAST_SEQUENCE = 10071
 GONE = frozenset({"DEL", "PURGE"})
 WATCH_RENEWAL_SECONDS = 5.0
 MARKER_SECONDS = 60
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 Change = Callable[[str, bytes | None, int], None]
 """Key, value (None: it is gone), revision."""
@@ -221,7 +223,8 @@ class Watch:
     Everything that happens in a bucket, without a consumer.
 
     The stream republishes what it stored, each with its sequence; a hole in the sequences, and the clock, make the
-    watch read what it missed. So it needs no repair after a reconnect.
+    watch read what it missed. So it needs no repair after a reconnect. A bucket in memory begins anew when its servers
+    do; the watch then begins anew as well, but what vanished with the old one is not told as gone.
     """
 
     def __init__(self, session: Session, bucket: str, on_change: Change, renewal_seconds: float) -> None:
@@ -231,6 +234,7 @@ class Watch:
         self._on_change = on_change
         self._renewal_seconds = renewal_seconds
         self._cursor = 0
+        self._told = NEVER
         self._missed = asyncio.Event()
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
@@ -256,6 +260,10 @@ class Watch:
         if stored.sequence == self._cursor + 1:
             self._tell(stored)
         elif stored.sequence > self._cursor:
+            self._missed.set()
+        elif _time_of(stored) > self._told:
+            # Later than all that was told, under an earlier number: this is another stream.
+            self._cursor = 0
             self._missed.set()
 
     async def _follow(self) -> None:
@@ -283,8 +291,13 @@ class Watch:
         if stored.sequence <= self._cursor:
             return
         self._cursor = stored.sequence
+        self._told = _time_of(stored)
         value = None if _is_gone(stored.headers) else stored.data
         self._on_change(subjects.key_of(stored.subject, self._bucket), value, stored.sequence)
+
+
+def _time_of(stored: Stored) -> datetime:
+    return msgspec.convert(stored.time, datetime)
 
 
 def _is_gone(headers: Mapping[str, str]) -> bool:

@@ -16,16 +16,18 @@ class Background:
 
     Args:
         log: Says what the bus did not let us do; the next sweep makes up for it.
+        tasks_max: More are dropped.
 
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, tasks_max: int = TASKS_MAX) -> None:
         self._log = log
+        self._tasks_max = tasks_max
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start something, unless there is too much of it already."""
-        if len(self._tasks) >= TASKS_MAX:
+        if len(self._tasks) >= self._tasks_max:
             work.close()
             self._log.warning("identity.work_dropped", tasks=len(self._tasks))
             return

@@ -29,12 +29,16 @@ class Leases:
         self._on_lease = on_lease
         self._task: asyncio.Task[None] | None = None
         self._watch: Watch | None = None
-        self.edges: set[str] = set()
 
-    @property
-    def is_current(self) -> bool:
-        """Whether the bucket is there and was read."""
-        return self._watch is not None
+    async def is_held(self, edge: str) -> bool:
+        """
+        Whether an edge has given a sign of life lately.
+
+        Raises:
+            BusError: If the bucket cannot be read, or is not there.
+
+        """
+        return await self._bucket.get(edge) is not None
 
     def open(self) -> None:
         """Follow, as soon as there is something to follow."""
@@ -52,11 +56,7 @@ class Leases:
     async def _start(self) -> None:
         while self._watch is None:
             try:
-                self._watch = await self._bucket.watch(self._on_change, renewal_seconds=RENEWAL_SECONDS)
+                self._watch = await self._bucket.watch(self._on_lease, renewal_seconds=RENEWAL_SECONDS)
             except BusError:
                 # No edge has ever started here; there is nothing to wait for but the first.
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _on_change(self, edge: str, value: bytes | None, revision: int) -> None:
-        (self.edges.discard if value is None else self.edges.add)(edge)
-        self._on_lease(edge, value, revision)

@@ -82,29 +82,27 @@ class Registry:
             BusError: If nothing was written.
 
         """
-        return await self._change(did, lambda previous: self._enrolled(previous, did, body, now_ms))
+        return await self._change(did, lambda previous: enrolled(previous, did, body, now_ms))
 
     async def revoke(self, did: str, now_ms: int) -> RegistryRecord:
         """
         Write down that a key is void.
 
         Raises:
+            Refused: If it never registered and there is no room.
             BusError: If nothing was written.
 
         """
         return await self._change(did, lambda previous: revoked(previous, did, now_ms))
-
-    def _enrolled(self, previous: RegistryRecord | None, did: str, body: Register, now_ms: int) -> RegistryRecord:
-        if previous is None and self._roster.size >= self._agents_max:
-            reason = f"the registry holds {self._agents_max} agents, which is all it may"
-            raise Refused(reason)
-        return enrolled(previous, did, body, now_ms)
 
     async def _change(self, did: str, change: Callable[[RegistryRecord | None], RegistryRecord]) -> RegistryRecord:
         token = token_in(did)
         for _ in range(ATTEMPTS):
             entry = await self._bucket.get(token)
             previous = read_record(entry.value) if entry is not None else None
+            if previous is None and self._roster.size >= self._agents_max:
+                reason = f"the registry holds {self._agents_max} agents, which is all it may"
+                raise Refused(reason)
             record = change(previous)
             if record is previous:
                 return record

@@ -24,6 +24,7 @@ from aiconexus.runtime.logs import Log
 SETTLING_MS = 5_000
 """Clocks differ, and a server may have come up while the others were counted."""
 CHECKS_AT_ONCE = 64
+RETRY_SECONDS = 2.0
 
 
 class Verdict(Enum):
@@ -55,10 +56,10 @@ def judge_native(presence: PresenceRecord, census: Census, now: int, timeout_ms:
     return Verdict.GONE if age_ms > timeout_ms else Verdict.PRESENT
 
 
-def judge_edge(presence: PresenceRecord, leases: Container[str], now: int) -> Verdict:
+def judge_edge(presence: PresenceRecord, live_edges: Container[str], now: int) -> Verdict:
     """Whether the edge of an agent is still there; it may have begun a moment ago."""
     is_young = now - last_sign_ms(presence) <= EDGE_LEASE_SECONDS * 1000
-    return Verdict.PRESENT if is_young or presence.instance in leases else Verdict.GONE
+    return Verdict.PRESENT if is_young or presence.instance in live_edges else Verdict.GONE
 
 
 class Sweeper:
@@ -123,10 +124,12 @@ class Sweeper:
         """
         before = [(token, presence, self._revision(token)) for token, presence in self._roster.present()]
         census = await self._servers.census()
+        edges = {presence.instance for _, presence, _ in before if presence.road is Road.EDGE}
+        live_edges = [edge for edge in edges if await self._is_alive(edge)]
         gone: list[Departure] = []
         doubtful: list[Departure] = []
         for token, presence, revision in before:
-            verdict = self._judge(presence, census)
+            verdict = self._judge(presence, census, live_edges)
             if verdict is not Verdict.PRESENT:
                 departure = Departure(token, presence.session, revision if presence.road is Road.EDGE else 0)
                 (gone if verdict is Verdict.GONE else doubtful).append(departure)
@@ -138,22 +141,29 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             self._hurry.clear()
+            wait_seconds = self._interval_seconds
             try:
                 gone = await self.sweep()
             except BusError as error:
-                self._log.warning("identity.sweep_postponed", reason=str(error))
+                wait_seconds = min(wait_seconds, RETRY_SECONDS)
+                self._log.warning("identity.sweep_postponed", reason=str(error), wait_seconds=wait_seconds)
             else:
                 self._log.debug("identity.sweep_completed", gone=gone)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._interval_seconds):
+                async with asyncio.timeout(wait_seconds):
                     await self._hurry.wait()
 
-    def _judge(self, presence: PresenceRecord, census: Census) -> Verdict:
+    def _judge(self, presence: PresenceRecord, census: Census, live_edges: Container[str]) -> Verdict:
         if presence.road is Road.NATS:
             return judge_native(presence, census, now_ms(), self._timeout_ms)
-        if not self._leases.is_current:
-            return Verdict.PRESENT
-        return judge_edge(presence, self._leases.edges, now_ms())
+        return judge_edge(presence, live_edges, now_ms())
+
+    async def _is_alive(self, edge: str) -> bool:
+        try:
+            return await self._leases.is_held(edge)
+        except BusError:
+            # The bucket vanished with the servers' memory, and the edges have not made it again yet.
+            return await self._servers.has_edge(edge)
 
     async def _confirmed(self, doubtful: list[Departure]) -> list[Departure]:
         confirmed: list[Departure] = []
