@@ -47,13 +47,17 @@ class NativeStranger:
         key: Its own.
         session: Its connection.
         complaints: What the server complained about.
+        gone: Set when the connection was lost.
 
     """
 
-    def __init__(self, key: SigningKey, session: Session, complaints: "asyncio.Queue[Exception]") -> None:
+    def __init__(
+        self, key: SigningKey, session: Session, complaints: "asyncio.Queue[Exception]", gone: asyncio.Event
+    ) -> None:
         self.key = key
         self.session = session
         self.complaints = complaints
+        self.gone = gone
         self.services: dict[str, str] = {}
 
     async def ask(
@@ -94,6 +98,7 @@ async def native(url: str, key: SigningKey | None = None, *, register: bool = Tr
     """A stranger on NATS."""
     key = key or new_key()
     complaints: asyncio.Queue[Exception] = asyncio.Queue()
+    gone = asyncio.Event()
     session = await Session.connect(
         [url],
         key,
@@ -101,9 +106,10 @@ async def native(url: str, key: SigningKey | None = None, *, register: bool = Tr
         inbox_prefix=subjects.inbox_replies(key.token),
         forever=False,
         on_error=complaints.put_nowait,
+        on_down=gone.set,
     )
     try:
-        stranger = NativeStranger(key, session, complaints)
+        stranger = NativeStranger(key, session, complaints, gone)
         platform = (await stranger.ask("identity", "platform", b"")).body
         assert isinstance(platform, PlatformInfo)
         stranger.services = platform.services

