@@ -12,12 +12,13 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, Self
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from aiconexus.bus.nkeys import user_nkey
-from aiconexus.bus.wire import headers_of, publication
+from aiconexus.bus.wire import MessageParser, headers_of, publication
 from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
 
@@ -52,17 +53,49 @@ class Incoming(Protocol):
         """NATS headers, if there are any."""
 
 
+class Message(msgspec.Struct, gc=False):
+    """What arrives on the short way."""
+
+    subject: str
+    reply: str
+    data: bytes
+    headers: Mapping[str, str] | None
+
+
 Handler = Callable[[Incoming], Awaitable[None]]
 
 
 class _Client(Client):
     """nats-py 2.16 with its defects mended."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ps = MessageParser(self)
+        self._direct: dict[int, Handler] = {}
+
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         # The library writes PING to the socket at once, before queued SUB and PUB: its flush is no barrier.
         self._pongs.append(future or asyncio.get_running_loop().create_future())
         await self._send_command(b"PING\r\n")
         await self._flush_pending()
+
+    def shorten(self, subscription: ClientSubscription, handler: Handler) -> None:
+        """Have a handler called while the socket is read, without a queue and a task between them."""
+        self._direct[subscription._id] = handler  # noqa: SLF001 - what the server calls it
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        handler = self._direct.get(sid)
+        if handler is None:
+            await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type] # it takes None
+            return
+        try:
+            await handler(Message(subject.decode(), reply.decode(), data, headers_of(headers) if headers else None))
+        except Exception as error:  # noqa: BLE001 - a handler must not end the reading, as in the library itself
+            await self._error_cb(error)
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._direct.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         return headers_of(headers) if headers else None
@@ -159,7 +192,7 @@ class Subscription:
     async def drain(self) -> None:
         """Give the interest up, and handle what has arrived."""
         try:
-            await self._subscription.drain()
+            await self._subscription.drain()  # type: ignore[no-untyped-call] # the library left it bare
         except (nats.errors.Error, OSError):
             await self.unsubscribe()
 
@@ -234,7 +267,7 @@ class Session:
         )
         try:
             async with asyncio.timeout(None if forever else CONNECT_TIMEOUT_SECONDS):
-                await (connect if forever else _unless(events.refused, connect))
+                await (connect if forever else _unless(events.refused, _proved(client, connect)))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await client.close()
             raise BusUnavailable(urls, str(events.last or error) or "no answer") from error
@@ -316,6 +349,7 @@ class Session:
         queue: str = "",
         messages_max: int = 65_536,
         bytes_max: int = 64 * 1024 * 1024,
+        direct: bool = False,
     ) -> Subscription:
         """
         Have a handler called for each message, one at a time and in order.
@@ -326,6 +360,8 @@ class Session:
             queue: Share the messages with the others of this group.
             messages_max: How many may wait for the handler; more are dropped and reported to ``on_error``.
             bytes_max: Likewise in bytes.
+            direct: Call the handler while the socket is read. It must await nothing but ``publish``: while it waits,
+                nothing else arrives.
 
         Raises:
             BusUnavailable: If the session is closed.
@@ -337,6 +373,8 @@ class Session:
             )
         except nats.errors.Error as error:
             raise BusUnavailable(self._urls, str(error)) from error
+        if direct:
+            self._client.shorten(subscription, handler)
         return Subscription(subscription)
 
     async def barrier(self, timeout_seconds: float = 5.0) -> None:
@@ -368,6 +406,12 @@ class Session:
     async def close(self) -> None:
         """Close now."""
         await self._client.close()
+
+
+async def _proved(client: Client, connect: Awaitable[None]) -> None:
+    # When a login takes seconds the library takes the server's PING for the end of it: only an answer to ours is.
+    await connect
+    await client.flush(CONNECT_TIMEOUT_SECONDS)
 
 
 def _nonce_signer(key: SigningKey) -> Callable[[str], bytes]:
