@@ -151,6 +151,10 @@ class Desk:
         await self.close()
 
     async def _on_agent(self, incoming: Incoming) -> None:
+        raw = self._raw.get(incoming.subject.rsplit(".", 1)[-1])
+        if raw is not None:
+            await raw(incoming)
+            return
         await self._take(Errand(incoming, by_service=False))
 
     async def _on_service(self, incoming: Incoming) -> None:
