@@ -105,6 +105,16 @@ async def test_what_was_acknowledged_survives_a_kill(streams: Streams, server: N
     assert [item.data for item in page.items] == [b"0", b"1", b"2", b"3", b"4"]
 
 
+async def test_the_leader_knows_what_is_there(streams: Streams) -> None:
+    """A message is there until it is deleted; one that never was is not."""
+    await streams.publish("s.a", b"1")
+
+    assert await streams.has("S", 1)
+    assert await streams.delete("S", 1)
+    assert not await streams.has("S", 1)
+    assert not await streams.has("S", 2)
+
+
 async def test_the_newest_message_of_a_subject_is_read(streams: Streams) -> None:
     """The last one wins; a subject without messages has none, and a purge without an end leaves nothing."""
     await streams.publish("s.a", b"1")

@@ -201,6 +201,26 @@ class Streams:
         query = msgspec.json.encode({"seq": sequence})
         return _stored(await self._session.request(subjects.direct_get(stream), query), stream)
 
+    async def has(self, stream: str, sequence: int) -> bool:
+        """
+        Whether a message is still there, by the word of the stream's leader if it is not.
+
+        Raises:
+            StreamRefused: If the server will not.
+
+        """
+        if await self.get(stream, sequence) is not None:
+            return True
+        # A direct read may be answered by a server that has not heard of the message yet.
+        subject = subjects.stream_message_api("GET", stream)
+        try:
+            await self._call(subject, {"seq": sequence})
+        except StreamRefused as refusal:
+            if refusal.code == NOT_FOUND:
+                return False
+            raise
+        return True
+
     async def last(self, stream: str, subject: str) -> Stored | None:
         """
         Read the newest message of a subject.

@@ -10,6 +10,7 @@ from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.streams import Streams
 from aiconexus.protocol.bodies import Ack, Fetch
+from aiconexus.protocol.job_bodies import Look, Place
 from aiconexus.protocol.records import MAILBOX, PRESENCE, REGISTRY, RELAY, PresenceRecord, RegistryRecord
 from aiconexus.relay.answers import Answers
 from aiconexus.relay.budgets import Budgets
@@ -18,6 +19,7 @@ from aiconexus.relay.handlers import Mailboxes
 from aiconexus.relay.lease import Lease
 from aiconexus.relay.mailbox import stream_config
 from aiconexus.relay.placing import Placer
+from aiconexus.relay.reentry import Reentry
 from aiconexus.relay.roster import Roster
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.relay.submit import Intake
@@ -83,6 +85,7 @@ class _Relay:
         self._forwarder = Forwarder(
             context.session, self.answers, registry, presence, budgets, monotonic=time.monotonic, now_ms=now_ms
         )
+        self._reentry = Reentry(self._streams, registry, settings.mailbox_max_envelopes, now_ms)
         self.desk = Desk(context)
         self._lease: Lease | None = None
 
@@ -100,6 +103,8 @@ class _Relay:
         self.desk.raw("forward", self._forwarder.forward)
         self.desk.on(Fetch, mailboxes.fetch)
         self.desk.on(Ack, mailboxes.ack)
+        self.desk.on(Place, self._reentry.place, by=("retry",))
+        self.desk.on(Look, self._reentry.look, by=("retry",))
         self._context.health.add_check("mailbox", self._check)
         return Sweeper(
             self._streams,
