@@ -7,6 +7,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from aiconexus.cli.fetch import fetch
 from aiconexus.cli.platform import Platform
 
+PATIENCE_SECONDS = 10.0
+POLL_SECONDS = 0.05
+
 
 class Meter:
     """
@@ -31,6 +34,12 @@ class Meter:
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
         )
+
+    async def until(self, service: str, name: str, *, at_least: float, **labels: str) -> None:
+        """Wait until so many were counted."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.count(service, name, **labels) < at_least:
+                await asyncio.sleep(POLL_SECONDS)
 
     async def problems(self, problem: str) -> float:
         """How often the relay refused mail, and edges frames, for this."""

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,7 +18,7 @@ import msgspec
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.protocol import subjects, text
-from aiconexus.protocol.bodies import Body, Challenge, PlatformInfo, Register, Registered
+from aiconexus.protocol.bodies import Body, Challenge, Error, PlatformInfo, Register, Registered
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
@@ -120,6 +120,13 @@ async def native(url: str, key: SigningKey | None = None, *, register: bool = Tr
         await session.close()
 
 
+class Told(NamedTuple):
+    """The problems that an edge reported, and the code with which it closed."""
+
+    problems: set[str]
+    code: int
+
+
 class SocketStranger:
     """
     A WebSocket to an edge.
@@ -180,6 +187,16 @@ class SocketStranger:
         """Send sealed bytes and await the next envelope."""
         await self.send(data)
         return await self.next()
+
+    async def told(self) -> "Told":
+        """Read until the edge closes."""
+        problems: set[str] = set()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            async for message in self.socket:
+                body = unseal(_sealed_in(message.data), REPLY_MAX_BYTES).body
+                if isinstance(body, Error):
+                    problems.add(body.problem)
+        return Told(problems, self.socket.close_code or 0)
 
     async def ending(self) -> int:
         """The code with which the edge closes."""
