@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.integration.measuring import Meter
+from tests.integration.processes import Traffic, traffic
 
 from aiconexus.cli.platform import Platform
 
@@ -36,3 +37,12 @@ def meter(platform: Platform) -> Meter:
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the agents of a module keep their keys, their state and the test's journals."""
     return tmp_path_factory.mktemp("agents")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bystanders(platform: Platform, workshop: Path) -> AsyncIterator[Traffic]:
+    """Honest agents on every road, at work while the tests of a module do their worst."""
+    async with traffic(
+        platform.endpoints(), workshop, senders=("nats", "text"), recipients=("binary",), per_second=20.0
+    ) as running:
+        yield running

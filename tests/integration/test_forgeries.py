@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.forgeries import FORGERIES, Forger, mail
 from tests.integration.measuring import Meter
+from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
 from tests.integration.strangers import BINARY, TEXT, NativeStranger, native, new_key, sealed, websocket
 
 from aiconexus.cli.platform import Platform
@@ -15,7 +16,7 @@ from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Receipt
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.seal import Codec, Letter, Sealed, unseal
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("bystanders")]
 
 Offer = Callable[[bytes], Awaitable[Letter]]
 """Hands bytes to the platform as mail, and brings its answer."""
@@ -103,3 +104,12 @@ async def test_nothing_of_it_was_stored(victim: NativeStranger) -> None:
 
     assert isinstance(answer, Mail)
     assert {Message(content="hello")} >= {unseal(Sealed(i.codec, i.payload, i.signature)).body for i in answer.items}
+
+
+async def test_honest_agents_were_not_disturbed(bystanders: Traffic) -> None:
+    """All the while honest mail was accepted and processed: all of it, once, in order, without a long pause."""
+    verdict = await bystanders.settle()
+
+    assert {} == verdict.violations
+    assert 0 < verdict.attempted == verdict.processed
+    assert PAUSE_MAX_SECONDS > max(verdict.producer_gap_seconds, verdict.consumer_gap_seconds)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.forgeries import SMALL_ORDER, mail, prototype_did, resealed, small_order_did
 from tests.integration.measuring import Meter
+from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
 from tests.integration.strangers import BINARY, TEXT, NativeStranger, SocketStranger, native, new_key, sealed, websocket
 
 from aiconexus.cli.platform import Platform
@@ -17,7 +18,7 @@ from aiconexus.protocol.closing import Close
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.seal import Codec, Sealed, split, wrap
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("bystanders")]
 
 BURST = 100
 PLATFORM = {
@@ -288,3 +289,12 @@ async def test_slow_reader_is_cut_off_and_loses_nothing(platform: Platform, mete
 
     assert isinstance(page, Mail)
     assert 30 < len(page.items) + page.pending
+
+
+async def test_honest_agents_were_not_disturbed(bystanders: Traffic) -> None:
+    """All the while honest mail was accepted and processed: all of it, once, in order, without a long pause."""
+    verdict = await bystanders.settle()
+
+    assert {} == verdict.violations
+    assert 0 < verdict.attempted == verdict.processed
+    assert PAUSE_MAX_SECONDS > max(verdict.producer_gap_seconds, verdict.consumer_gap_seconds)

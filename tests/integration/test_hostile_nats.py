@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.integration.forgeries import SMALL_ORDER, mail, resealed, spoofed
 from tests.integration.measuring import Meter
+from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
 from tests.integration.strangers import NativeStranger, native, new_key, sealed
 
 from aiconexus.bus.session import Session
@@ -20,7 +21,7 @@ from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.records import MAILBOX, REGISTRY
 from aiconexus.protocol.seal import Codec, unseal
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("bystanders")]
 
 VICTIM = "VICTIM"
 """Stands for the victim's token in a parameter."""
@@ -270,6 +271,15 @@ async def test_mail_sent_again_is_stored_once(
 
     assert [False, True, True, True] == [item.duplicate for item in items]
     assert 1 == len({item.sequence for item in items})
+
+
+async def test_honest_agents_were_not_disturbed(bystanders: Traffic) -> None:
+    """All the while honest mail was accepted and processed: all of it, once, in order, without a long pause."""
+    verdict = await bystanders.settle()
+
+    assert {} == verdict.violations
+    assert 0 < verdict.attempted == verdict.processed
+    assert PAUSE_MAX_SECONDS > max(verdict.producer_gap_seconds, verdict.consumer_gap_seconds)
 
 
 async def _ignore(_: object) -> None:
