@@ -10,6 +10,7 @@ import typer
 
 from aiconexus.cli.commands.agents import agents
 from aiconexus.cli.commands.call import call
+from aiconexus.cli.commands.demo import demo
 from aiconexus.cli.commands.init import init
 from aiconexus.cli.commands.keygen import keygen
 from aiconexus.cli.commands.listen import listen
@@ -25,7 +26,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (up, init, keygen, status, agents, send, listen, call):
+for function in (up, demo, init, keygen, status, agents, send, listen, call):
     commands.command()(function)
 
 
