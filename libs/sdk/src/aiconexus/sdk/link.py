@@ -27,8 +27,8 @@ from aiconexus.sdk.road import Greeting, Lost, Road, Sink
 from aiconexus.sdk.voice import Spoken, Voice
 
 REQUEST_SECONDS = 5.0
-SUBMIT_SECONDS = 20.0
-"""A relay that loses the leader of its stream answers after some ten seconds."""
+SUBMIT_SECONDS = 4.0
+"""Then the same envelope is submitted again: the relay that had it may be dead, and its id stores it once at most."""
 HEARTBEAT_MAX_SECONDS = 60.0
 SETTLE_SECONDS = 0.25
 """The longest random pause after a loss, so that agents do not come back in one moment."""
