@@ -11,6 +11,7 @@ ROWS: list[tuple[str, str, str]] = ROW.findall((ROOT / "docs/features.md").read_
 
 
 def names(shown: str) -> bool:
+    """Whether a file, a folder or a test of this name is there."""
     path, _, name = shown.partition("::")
     return (ROOT / path).exists() and (not name or f"def {name}(" in (ROOT / path).read_text())
 
