@@ -14,7 +14,7 @@ from aiconexus.bus.clock import new_id
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Intent, Message, Policy, Receipt, ReceiptStatus
 from aiconexus.protocol.errors import EnvelopeTooLarge, NotAcknowledged, RemoteProblem
-from aiconexus.sdk import Agent, Delivery, Identity, Notice
+from aiconexus.sdk import Delivery, Identity, Notice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,8 +1,24 @@
 """Background work that somebody owns: it is waited for, cut off together, and never dies unnoticed."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
+
+CANCEL_AGAIN_SECONDS = 0.1
+
+
+async def cut_off(tasks: "Collection[asyncio.Future[Any]]") -> None:
+    """
+    Cancel tasks and wait until they have ended.
+
+    Once is not enough: in Python 3.11 ``asyncio.wait_for``, which others use, loses a cancellation that comes together
+    with its result.
+    """
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 class Crew:
@@ -31,9 +47,8 @@ class Crew:
 
     async def close(self) -> None:
         """Cut everything off."""
-        for task in self._tasks:
-            task.cancel()
-        await self.wait()
+        while self._tasks:
+            await cut_off(self._tasks)
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -10,7 +10,7 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Register
 from aiconexus.protocol.errors import AiconexusError, TakenOver
 from aiconexus.sdk.calls import Calls
-from aiconexus.sdk.crew import Crew
+from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import AgentState, Post
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.handlers import Handlers
@@ -97,6 +97,7 @@ class Engine:
         self.inbox = reception.inbox = Inbox(
             self.link,
             self._journal,
+            self._crew(),
             take=reception.take,
             on_acked=reception.note_acked,
             on_error=notices.error,
@@ -132,11 +133,11 @@ class Engine:
         """
         self._journal.sweep(now_ms() - SLACK_MS)
         self._workers.resume()
+        self.inbox.start()
         self.outbox.resume()
         self._receipts.resume()
         link = asyncio.create_task(self.link.run(), name="link")
         others: set[asyncio.Future[None]] = {
-            asyncio.create_task(self.inbox.run(), name="inbox"),
             asyncio.create_task(self._sweep(), name="sweep"),
             self._crash,
         }
@@ -175,11 +176,9 @@ class Engine:
     async def _close(
         self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"
     ) -> None:
-        for part in (self._workers, self.live, self.attention, self.outbox, self._receipts):
+        for part in (self.inbox, self._workers, self.live, self.attention, self.outbox, self._receipts):
             await part.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await cut_off(tasks)
         await self.link.road.close()
         self.calls.close()
         self._journal.close()

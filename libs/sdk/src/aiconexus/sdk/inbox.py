@@ -25,6 +25,7 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.limits import PAGE_MAX
 from aiconexus.protocol.seal import Sealed, unseal
+from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.link import Link
 from aiconexus.sdk.progress import Progress, Ticket
@@ -56,6 +57,7 @@ class Inbox:
     Args:
         link: The way to the relay.
         journal: Keeps the cursor.
+        crew: Its background work.
         take: Gets every envelope once it is believed; must see to it that ``finish`` is called.
         on_acked: Told up to where the relay has forgotten.
         on_error: Told of poison.
@@ -66,6 +68,7 @@ class Inbox:
         self,
         link: Link,
         journal: Journal,
+        crew: Crew,
         *,
         take: Take,
         on_acked: Callable[[int], None],
@@ -74,6 +77,7 @@ class Inbox:
         self.counts = Counts()
         self._link = link
         self._journal = journal
+        self._crew = crew
         self._take = take
         self._on_acked = on_acked
         self._on_error = on_error
@@ -127,12 +131,15 @@ class Inbox:
         """Read nothing more."""
         self._is_paused = True
 
-    async def run(self) -> None:
-        """Read, acknowledge and look after both, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._fetch_when_behind(), name="inbox-fetch")
-            group.create_task(self._acknowledge(), name="inbox-ack")
-            group.create_task(self._look_again(), name="inbox-safety")
+    def start(self) -> None:
+        """Read, acknowledge and look after both."""
+        self._crew.start(self._fetch_when_behind(), "inbox-fetch")
+        self._crew.start(self._acknowledge(), "inbox-ack")
+        self._crew.start(self._look_again(), "inbox-safety")
+
+    async def close(self) -> None:
+        """Stop."""
+        await self._crew.close()
 
     async def ack(self) -> None:
         """

@@ -20,6 +20,7 @@ from aiconexus.protocol.errors import (
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk.answers import check_answer, receipt_for
+from aiconexus.sdk.crew import cut_off
 from aiconexus.sdk.delivery import AgentState
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.retrying import may_connect_later, retrying
@@ -266,9 +267,7 @@ class Link:
         try:
             done, _ = await asyncio.wait({self._ended, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await cut_off(tasks)
         ends = [task.result() for task in done]
         return next((end for end in ends if end.final), ends[0])
 

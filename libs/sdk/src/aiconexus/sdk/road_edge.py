@@ -25,6 +25,7 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Letter, Sealed, peek, read_body, split, unseal
+from aiconexus.sdk.crew import cut_off
 from aiconexus.sdk.road import Ask, Greeting, Lost, Push, Sink
 
 BINARY, TEXT = "aiconexus.v1", "ioap.v1"
@@ -116,8 +117,7 @@ class EdgeRoad:
                     await self._socket.close()
             self._socket = None
         if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.wait({self._reader})
+            await cut_off({self._reader})
             self._reader = None
         if self._http is not None:
             await self._http.close()
