@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import msgspec
 import pytest
 
 from aiconexus.bus.nkeys import Kind, seed_text
-from aiconexus.cli.home import SECRETS, Directory, Home, read_seed, write_secret
+from aiconexus.cli.home import SECRETS, Directory, Home, read_seed, write_public, write_secret
 from aiconexus.protocol.errors import InvalidKeyFile
 
 
@@ -47,6 +48,27 @@ def test_the_plan_of_the_bus_holds_no_secret(home: Home) -> None:
 
     assert ["U", "U", "U", "U", "U", "A", "X"] == [text[0] for text in texts]
     assert plan.store_dir == "/data"
+
+
+def test_containers_run_as_the_owner_of_the_keys(home: Home) -> None:
+    """Compose is told to run the services as the user whom the secrets belong to, which is never root."""
+    settings = home.compose_settings()
+    owners = {(home.secret_file(name).stat().st_uid, home.secret_file(name).stat().st_gid) for name in SECRETS}
+
+    assert {(int(settings["AICONEXUS_UID"]), int(settings["AICONEXUS_GID"]))} == owners
+    assert (0, 0) not in owners
+    assert str(home.path) == settings["AICONEXUS_HOME"]
+
+
+def test_what_is_public_can_be_read_by_all(tmp_path: Path) -> None:
+    """The bus and the services read their files as users of their own, however careful the umask of init was."""
+    before = os.umask(0o077)
+    try:
+        write_public(tmp_path / "nats.conf", b"")
+    finally:
+        os.umask(before)
+
+    assert 0o644 == stat.S_IMODE((tmp_path / "nats.conf").stat().st_mode)
 
 
 def test_a_key_is_never_overwritten(home: Home) -> None:

@@ -4,6 +4,7 @@ A platform's home: the folder that holds its keys, its bus configuration and, fo
     secrets/<name>.seed   one line each, only for their owner
     directory.json        the services' public names, for everybody
     nats.conf             written by `init`; `up` writes its own into run/
+    compose.env           written by `init`: what compose.yaml has to know of this home
     store/ run/ agents/   data of the bus, what runs now, keys of this user's agents
 """
 
@@ -29,6 +30,9 @@ SECRETS: dict[str, Kind] = {
 """Every secret of a platform and what it is for; those of identity are only for identity."""
 
 LOOSE_BITS = 0o077
+PUBLIC_BITS = 0o644
+CONTAINER_USER = 10001
+"""Who the images run as, user and group."""
 
 
 class Directory(msgspec.Struct, frozen=True):
@@ -106,6 +110,20 @@ class Home:
         """
         return SigningKey(self._seed(name))
 
+    def compose_settings(self) -> dict[str, str]:
+        """
+        What compose.yaml has to know of this home, having given the secrets to whom the containers run as.
+
+        A bind-mounted file keeps its owner. As root we give the secrets to the user of the images; anybody else has the
+        containers run as themselves.
+        """
+        user, group = os.getuid(), os.getgid()
+        if user == 0:
+            user = group = CONTAINER_USER
+            for name in SECRETS:
+                os.chown(self.secret_file(name), user, group)
+        return {"AICONEXUS_HOME": str(self.path), "AICONEXUS_UID": str(user), "AICONEXUS_GID": str(group)}
+
     @property
     def platform_did(self) -> str:
         """The name of the whole platform: identity's."""
@@ -148,9 +166,10 @@ def write_secret(file: Path, text: str) -> None:
 
 
 def write_public(file: Path, data: bytes) -> None:
-    """Replace a file in one step, so that nobody reads half of it."""
+    """Replace a file in one step, so that nobody reads half of it; everybody may read it, whatever the umask says."""
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     scratch.write_bytes(data)
+    scratch.chmod(PUBLIC_BITS)
     scratch.replace(file)
 
 

@@ -17,9 +17,9 @@ def init(
     ] = False,
 ) -> None:
     """
-    Make keys, nats.conf and directory.json for compose or another supervisor.
+    Make keys, nats.conf, directory.json and compose.env, for compose or another supervisor.
 
-    Keys that are there stay as they are; the other two files are written anew.
+    Keys that are there stay as they are; the other files are written anew.
     """
     from aiconexus.bus.accounts import render_server_config
     from aiconexus.cli.home import Home, write_public
@@ -37,5 +37,9 @@ def init(
         sync_always=sync,
     )
     write_public(place.path / "nats.conf", render_server_config(plan).encode())
-    typer.echo(f"{place.path}: secrets/ (keep them), nats.conf and directory.json")
+    settings = place.compose_settings()
+    compose_env = place.path / "compose.env"
+    write_public(compose_env, "".join(f"{name}={text}\n" for name, text in settings.items()).encode())
+    typer.echo(f"{place.path}: secrets/ (keep them), nats.conf, directory.json and compose.env")
     typer.echo(f"the platform is {place.platform_did}")
+    typer.echo(f"in containers: docker compose --env-file {compose_env} up --build --wait")
