@@ -150,7 +150,8 @@ class _Events:
         self.last: Exception | None = None
 
     async def error(self, error: Exception) -> None:
-        self.last = error
+        if not self.refused.is_set():
+            self.last = error
         if not self.up.is_set() and any(text in str(error).lower() for text in _LOGIN_ERRORS):
             self.refused.set()
         if self._on_error is not None:
@@ -387,11 +388,18 @@ class Session:
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                # While the library reconnects its flush returns at once, with nothing done.
+                # While the library reconnects its flush returns at once, with nothing done, and it begins to do so
+                # before it tells us.
                 await self._up.wait()
-                await self._client.flush()
+                while not await self._flushed():
+                    await asyncio.sleep(0.01)
+                    await self._up.wait()
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise BusUnavailable(self._urls, str(error) or "no answer") from error
+
+    async def _flushed(self) -> bool:
+        await self._client.flush()
+        return bool(self._client.is_connected)
 
     async def drain(self) -> None:
         """Handle what has arrived, send what waits, then close."""
