@@ -8,6 +8,7 @@ may stand in the query instead.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -36,6 +37,7 @@ from aiconexus.protocol.seal import peek, split, unseal
 from aiconexus.runtime.context import Context
 
 SCHEME = "AIConexus"
+BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 UNAUTHORISED = 401
 
 STATUSES = {INVALID_SIGNATURE: 401, TIMEOUT: 401, MALFORMED_MESSAGE: 400, CONNECTION_REFUSED: 403}
@@ -65,8 +67,10 @@ def credentials(header: str) -> bytes:
     text = text.strip().rstrip("=")
     if scheme.lower() != SCHEME.lower() or not text:
         raise Refused(f"Authorization must be {SCHEME} and the base64url of a sealed DISCOVER to the platform")
+    if BASE64URL.fullmatch(text) is None:
+        raise Refused("the credentials are not base64url")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error as error:
         raise Refused("the credentials are not base64url") from error
 

@@ -9,7 +9,7 @@ from aiconexus.protocol.bodies import PlatformInfo
 from aiconexus.protocol.errors import AiconexusError, ForeignSender, MalformedEnvelope, NoResponders
 from aiconexus.protocol.seal import unseal
 
-STALE_SECONDS = 15.0
+STALE_SECONDS = 7.0
 
 
 class Platform:

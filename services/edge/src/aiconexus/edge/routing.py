@@ -1,5 +1,7 @@
 """Where an agent's envelope goes: a table of addressee and type, and nothing else."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from aiconexus.protocol.envelope import Envelope
@@ -7,12 +9,23 @@ from aiconexus.protocol.errors import UnsupportedType
 from aiconexus.protocol.vocabulary import LIVE_TYPES, STORED_TYPES
 
 
-class Names(msgspec.Struct, frozen=True):
-    """The DIDs of the services; the platform's is identity's."""
+class Names:
+    """
+    Who the services are, in the terms of this module.
 
-    platform: str
-    relay: str
-    edge: str
+    Args:
+        services: The DID of each service.
+
+    """
+
+    def __init__(self, services: Mapping[str, str]) -> None:
+        self._names = {did: name for name, did in services.items()}
+        self.platform = services["identity"]
+        self.edge = services["edge"]
+
+    def name_of(self, did: str) -> str:
+        """The service behind a DID, or what stands for everybody else."""
+        return self._names.get(did, AGENT)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -23,6 +36,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 EDGE = "edge"
+AGENT = "agent"
 
 PLATFORM_ROUTES = {
     "REGISTER": Route(EDGE, "register"),
@@ -42,10 +56,22 @@ EDGE_ROUTES = {
     "WATCH": Route(EDGE, "watch"),
     "UNREGISTER": Route(EDGE, "unregister"),
 }
+RETRY_ROUTES = {
+    type_: Route("retry", type_.lower())
+    for type_ in ("SCHEDULE", "RETURN", "WITHDRAW", "JOBS", "JOB", "DEAD_LETTERS", "REQUEUE", "DROP", "PING")
+}
 AGENT_ROUTES = {type_: Route("relay", "submit") for type_ in STORED_TYPES} | {
     type_: Route("relay", "forward") for type_ in LIVE_TYPES
 }
-NOBODY: dict[str, Route] = {}
+
+ROUTES = {
+    "identity": PLATFORM_ROUTES,
+    "relay": RELAY_ROUTES,
+    "retry": RETRY_ROUTES,
+    EDGE: EDGE_ROUTES,
+    AGENT: AGENT_ROUTES,
+}
+"""What each addressee understands."""
 
 
 def route_of(envelope: Envelope, names: Names) -> Route:
@@ -56,17 +82,9 @@ def route_of(envelope: Envelope, names: Names) -> Route:
         UnsupportedType: If its addressee does not understand it.
 
     """
-    route = _table(envelope.recipient, names).get(envelope.type)
+    if envelope.recipient is None:
+        raise UnsupportedType(envelope.type)
+    route = ROUTES.get(names.name_of(envelope.recipient), {}).get(envelope.type)
     if route is None:
         raise UnsupportedType(envelope.type)
     return route
-
-
-def _table(recipient: str | None, names: Names) -> dict[str, Route]:
-    if recipient is None:
-        return NOBODY
-    if recipient == names.relay:
-        return RELAY_ROUTES
-    if recipient == names.platform:
-        return PLATFORM_ROUTES
-    return EDGE_ROUTES if recipient == names.edge else AGENT_ROUTES

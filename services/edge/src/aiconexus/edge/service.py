@@ -57,7 +57,7 @@ class _Edge:
     def __init__(self, context: Context[EdgeSettings]) -> None:
         settings, session = context.settings, context.session
         directory = context.directory
-        names = Names(directory.did_of("identity"), directory.did_of("relay"), directory.did_of("edge"))
+        names = Names(context.directory.services)
         replay = ReplayWindow(senders_max=settings.max_connections * 4)
         self._context = context
         self._roster = Roster(settings.max_connections)

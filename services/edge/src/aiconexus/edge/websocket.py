@@ -221,4 +221,6 @@ def _label(code: int) -> str:
 
 def _refusal(error: AiconexusError, status: int) -> web.Response:
     metrics.HANDSHAKES.labels(f"http_{status}").inc()
-    return problem_response(error, status)
+    response = problem_response(error, status)
+    response.force_close()
+    return response
