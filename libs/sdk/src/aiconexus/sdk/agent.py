@@ -38,6 +38,7 @@ from aiconexus.sdk.rows import OutRow
 STORED_SECONDS = 30.0
 ANSWER_SECONDS = 30.0
 PING_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 
 
 class Agent:
@@ -59,6 +60,7 @@ class Agent:
         state: The journal; by default a file beside the key file, in memory for an identity without one.
         ssl_context: For ``wss://`` with authorities of your own, or a client certificate.
         connect_timeout: Seconds after which entering the context fails; None waits for ever.
+        grace: Seconds that ``close`` leaves to running handlers; those that are cut off count as interrupted.
 
     Raises:
         ValueError: If the URL or the subprotocol is none.
@@ -79,6 +81,7 @@ class Agent:
         state: str | Path | None = None,
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float | None = None,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self.identity = identity
         self._name = name
@@ -88,6 +91,7 @@ class Agent:
         self._platform = platform
         self._path = journal_path(identity.path) if state is None else state
         self._connect_timeout = connect_timeout
+        self._grace = grace
         self._make_road = road_maker(identity.key, url, subprotocol, ssl_context)
         handlers = self._handlers = Handlers()
         notices = self._notices = Notices()
@@ -147,6 +151,7 @@ class Agent:
             register=self._register,
             post=self._post,
             platform=self._platform,
+            grace_seconds=self._grace,
         )
         self._runner = asyncio.create_task(self._engine.run(), name=f"agent-{self.did}")
 

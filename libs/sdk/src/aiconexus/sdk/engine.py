@@ -29,7 +29,6 @@ from aiconexus.sdk.rows import InRows
 from aiconexus.sdk.voice import Voice
 from aiconexus.sdk.workers import Workers
 
-GRACE_SECONDS = 5.0
 FAREWELL_SECONDS = 2.0
 SWEEP_SECONDS = 600.0
 SLACK_MS = 3600 * 1000
@@ -49,6 +48,7 @@ class Engine:
         register: Builds the REGISTER body for a challenge.
         post: How a handler answers.
         platform: The platform's DID, or None to trust the first one.
+        grace_seconds: What running handlers get when we are stopped.
 
     """
 
@@ -63,9 +63,11 @@ class Engine:
         register: Callable[[str | None], Register],
         post: Post,
         platform: str | None,
+        grace_seconds: float,
     ) -> None:
         self.state = AgentState.OFFLINE
         self._notices = notices
+        self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
         self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._journal = Journal(state)
@@ -163,7 +165,7 @@ class Engine:
         """Let handlers end, tell their senders, acknowledge; what takes too long is for the next process."""
         self.inbox.pause()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GRACE_SECONDS):
+            async with asyncio.timeout(self._grace_seconds):
                 await self._workers.drain()
         if not self.link.online.is_set():
             return

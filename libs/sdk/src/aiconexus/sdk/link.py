@@ -11,7 +11,9 @@ from aiconexus.protocol.errors import (
     AiconexusError,
     BusError,
     BusUnavailable,
+    EnvelopeError,
     ForeignSender,
+    IdentityError,
     MalformedEnvelope,
     Refused,
     RemoteProblem,
@@ -160,7 +162,7 @@ class Link:
         verb = body.TYPE.lower()
         answer = await self._request(service, verb, spoken, self.did_of(service), timeout_seconds)
         if not isinstance(answer, expected):
-            raise MalformedEnvelope(f"{service} answered {body.TYPE} with {answer.TYPE}")
+            raise _unusable(service, f"{answer.TYPE} to {body.TYPE}")
         return answer
 
     async def submit(self, spoken: Spoken) -> ReceiptItem:
@@ -200,19 +202,22 @@ class Link:
         began = asyncio.get_running_loop().time()
         pong = await self.ask(service, Ping(sequence=self._sequence), Pong, timeout_seconds=timeout_seconds)
         if pong.sequence != self._sequence:
-            raise MalformedEnvelope("a PONG of another PING")
+            raise _unusable(service, "the PONG of another PING")
         return asyncio.get_running_loop().time() - began
 
     async def _hand_over(self, verb: str, spoken: Spoken, timeout_seconds: float) -> ReceiptItem:
         answer = await self._request("relay", verb, spoken, self.did_of("relay"), timeout_seconds)
         item = receipt_for(answer, spoken.id)
         if item is None:
-            raise MalformedEnvelope(f"relay answered with {answer.TYPE}")
+            raise _unusable("relay", f"{answer.TYPE} to {verb}")
         return item
 
     async def _request(self, service: str, verb: str, spoken: Spoken, signer: str, timeout_seconds: float) -> Body:
-        letter = await self.road.request(service, verb, spoken.sealed, spoken.id, timeout_seconds)
-        return check_answer(letter, spoken.id, self.voice.did, signer, self.road.trusted)
+        try:
+            letter = await self.road.request(service, verb, spoken.sealed, spoken.id, timeout_seconds)
+            return check_answer(letter, spoken.id, self.voice.did, signer, self.road.trusted)
+        except (EnvelopeError, IdentityError) as error:
+            raise _unusable(service, str(error)) from error
 
     async def _come_online(self) -> None:
         async for attempt in retrying(may_connect_later, note=self._note_failure):
@@ -297,6 +302,11 @@ class Link:
                 await self.ping(heart, timeout_seconds=max(pause, 1.0))
             except BusError as error:
                 return Lost(error)
+
+
+def _unusable(service: str, reason: str) -> BusUnavailable:
+    """What is no answer leaves us without one: the request itself may well be good."""
+    return BusUnavailable((service,), f"its answer is none: {reason}")
 
 
 def _named(error: AiconexusError) -> AiconexusError:

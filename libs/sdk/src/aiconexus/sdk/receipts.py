@@ -38,6 +38,7 @@ class Receipts:
         self._crew = crew
         self._arrived: dict[str, dict[str, bool]] = {}
         self._wishes: dict[str, asyncio.Event] = {}
+        self._news: dict[str, set[str]] = {}
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
 
     def resume(self) -> None:
@@ -58,6 +59,7 @@ class Receipts:
             if not arrived:
                 del self._arrived[sender]
         self._wish(sender)
+        self._news[sender].add(id_)
 
     async def flush(self) -> None:
         """Wait until everybody was told."""
@@ -71,6 +73,7 @@ class Receipts:
         wish = self._wishes.get(sender)
         if wish is None:
             wish = self._wishes[sender] = asyncio.Event()
+            self._news[sender] = set()
             self._crew.start(self._tell(sender, wish), f"receipts-{sender}")
         wish.set()
 
@@ -82,9 +85,10 @@ class Receipts:
             while items := self._collect(sender):
                 await self._deliver(sender, items)
                 self._note_told(sender, items)
-        del self._wishes[sender]
+        del self._wishes[sender], self._news[sender]
 
     def _collect(self, sender: str) -> tuple[ReceiptItem, ...]:
+        self._news[sender].clear()
         ended = [
             ReceiptItem(id=id_, status=status, problem=problem)
             for id_, status, problem in self._rows.untold(sender, RECEIPT_ITEMS_MAX)
@@ -97,7 +101,9 @@ class Receipts:
         return tuple((ended + waiting)[:RECEIPT_ITEMS_MAX])
 
     def _note_told(self, sender: str, items: tuple[ReceiptItem, ...]) -> None:
-        self._rows.mark_told(sender, [item.id for item in items if item.status is not ReceiptStatus.DELIVERED])
+        ended = {item.id for item in items if item.status is not ReceiptStatus.DELIVERED}
+        # Whoever asked again while we told gets another answer.
+        self._rows.mark_told(sender, ended - self._news[sender])
         arrived = self._arrived.get(sender, {})
         arrived.update({item.id: True for item in items if item.id in arrived})
 
