@@ -56,7 +56,6 @@ async def serve(context: Context[EdgeSettings]) -> AsyncIterator[None]:
 class _Edge:
     def __init__(self, context: Context[EdgeSettings]) -> None:
         settings, session = context.settings, context.session
-        directory = context.directory
         names = Names(context.directory.services)
         replay = ReplayWindow(senders_max=settings.max_connections * 4)
         self._context = context
