@@ -161,6 +161,7 @@ async def test_a_barrier_is_honest_while_the_server_is_away(session: Session, se
 async def test_a_barrier_given_up_does_not_hurt(session: Session, server: NatsServer) -> None:
     """A stopped server that answers late finds a session that still reads."""
     os.kill(server.pid, signal.SIGSTOP)
+    os.waitpid(server.pid, os.WUNTRACED)
     with pytest.raises(BusUnavailable):
         await session.barrier(0.2)
     os.kill(server.pid, signal.SIGCONT)
