@@ -13,6 +13,7 @@ from aiconexus.bus.claims import (
     user_jwt,
 )
 from aiconexus.bus.nkeys import user_nkey
+from aiconexus.bus.ownership import SERVICES
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.protocol import subjects
 from aiconexus.protocol.keys import SigningKey
@@ -22,7 +23,7 @@ class Callout:
     """A responder of logins at a real server."""
 
     def __init__(self) -> None:
-        self.users = {name: SigningKey(os.urandom(32)) for name in ("identity", "relay", "edge", "auth", "system")}
+        self.users = {name: SigningKey(os.urandom(32)) for name in (*SERVICES, "auth", "system")}
         self.issuer = SigningKey(os.urandom(32))
         self.curve = CurveKey(os.urandom(32))
         self.banned: set[str] = set()
@@ -33,7 +34,7 @@ class Callout:
         plan = ServerPlan(
             port=-1,
             store_dir=str(store),
-            services={name: nkeys[name] for name in ("identity", "relay", "edge")},
+            services={name: nkeys[name] for name in SERVICES},
             auth=nkeys["auth"],
             system=nkeys["system"],
             issuer=account_text(self.issuer),

@@ -10,7 +10,7 @@ from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.streams import Streams
 from aiconexus.bus.testing import NatsServer, running
 from aiconexus.protocol import subjects
-from aiconexus.protocol.records import EDGES, MAILBOX, PRESENCE, REGISTRY, RELAY
+from aiconexus.protocol.records import DUE, EDGES, MAILBOX, PRESENCE, REGISTRY, RELAY, RETRY
 
 from .callout import Callout
 
@@ -62,6 +62,14 @@ MAY_SAY = [
     ("edge", subjects.send(AGENT, "relay", "forward")),
     ("edge", subjects.send(AGENT, "identity", "discover")),
     ("edge", subjects.service("identity", "attach")),
+    ("edge", subjects.send(AGENT, "retry", "schedule")),
+    ("edge", subjects.send(AGENT, "retry", "dead_letters")),
+    ("retry", subjects.retry_timer(f"{AGENT}.id.{AGENT}")),
+    ("retry", subjects.job("record", f"{AGENT}.id.{AGENT}")),
+    ("retry", subjects.dead_letter(f"{AGENT}.id.{AGENT}")),
+    ("retry", subjects.service("relay", "place")),
+    ("retry", subjects.consumer_next(RETRY, DUE)),
+    ("relay", subjects.service("retry", "schedule")),
     ("system", subjects.server_ping("CONNZ")),
     ("system", subjects.server_request("NX", "KICK")),
 ]
@@ -85,6 +93,15 @@ MUST_NOT_SAY = [
     ("edge", subjects.presence(AGENT)),
     ("edge", subjects.stream_api("CREATE", MAILBOX)),
     ("edge", subjects.direct_get(MAILBOX)),
+    ("retry", subjects.mailbox(AGENT)),
+    ("retry", subjects.inbox_live(AGENT)),
+    ("retry", subjects.direct_get(MAILBOX)),
+    ("retry", subjects.service("identity", "attach")),
+    ("retry", subjects.consumer_create(MAILBOX, DUE)),
+    ("retry", subjects.consumer_create(RETRY, "another")),
+    ("relay", subjects.job("record", f"{AGENT}.id.{AGENT}")),
+    ("relay", subjects.consumer_next(RETRY, DUE)),
+    ("edge", subjects.service("relay", "place")),
     ("auth", subjects.mailbox(AGENT)),
     ("auth", subjects.login_requests()),
     ("system", subjects.server_request("NX", "RELOAD")),
@@ -107,6 +124,10 @@ MUST_NOT_HEAR = [
     ("identity", subjects.inbox_of(AGENT)),
     ("identity", "_INBOX.>"),
     ("relay", subjects.sends_to("identity")),
+    ("relay", subjects.retry_dues()),
+    ("retry", subjects.sends_to("relay")),
+    ("retry", subjects.all_stored()),
+    ("retry", subjects.all_inboxes()),
     ("relay", f"{subjects.service_inbox('edge')}.>"),
     ("relay", ">"),
     ("edge", subjects.all_sends()),
@@ -169,7 +190,7 @@ async def test_a_service_does_not_hear_the_part_of_another(
     assert [True] == ["permissions violation for subscription" in error for error in errors]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [service for service in SERVICES if BUCKETS[service]])
 async def test_an_owner_keeps_its_buckets(
     server: NatsServer, callout: Callout, errors: list[str], service: str
 ) -> None:

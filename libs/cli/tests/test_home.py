@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from aiconexus.bus.nkeys import Kind, seed_text
+from aiconexus.bus.ownership import SERVICES
 from aiconexus.cli.home import SECRETS, Directory, Home, read_seed, write_public, write_secret
 from aiconexus.protocol.errors import InvalidKeyFile
 
@@ -29,7 +30,7 @@ def test_the_directory_names_the_services(home: Home) -> None:
     """What is public holds the DID of each service, and identity's is the platform's."""
     directory = msgspec.json.decode(home.directory_file.read_bytes(), type=Directory)
 
-    assert {name: home.key(name).did for name in ("identity", "relay", "edge")} == directory.services
+    assert {name: home.key(name).did for name in SERVICES} == directory.services
     assert home.platform_did == directory.services["identity"]
 
 
@@ -46,7 +47,7 @@ def test_the_plan_of_the_bus_holds_no_secret(home: Home) -> None:
     plan = home.server_plan(port=4222, store_dir="/data")
     texts = [*plan.services.values(), plan.auth, plan.system, plan.issuer, plan.xkey]
 
-    assert ["U", "U", "U", "U", "U", "A", "X"] == [text[0] for text in texts]
+    assert [*("U" for _ in SERVICES), "U", "U", "A", "X"] == [text[0] for text in texts]
     assert plan.store_dir == "/data"
 
 

@@ -10,17 +10,21 @@ from collections.abc import Sequence
 import msgspec
 
 from aiconexus.protocol import subjects
-from aiconexus.protocol.records import EDGES, MAILBOX, PRESENCE, REGISTRY, RELAY
+from aiconexus.protocol.records import DEAD, DUE, EDGES, JOBS, MAILBOX, PRESENCE, REGISTRY, RELAY, RETRY
 
-SERVICES = ("identity", "relay", "edge")
+SERVICES = ("identity", "relay", "retry", "edge")
 
-STREAMS: dict[str, tuple[str, ...]] = {"relay": (MAILBOX,)}
+STREAMS: dict[str, tuple[str, ...]] = {"relay": (MAILBOX,), "retry": (RETRY, JOBS, DEAD)}
 """The streams that each service owns."""
+
+CONSUMERS: dict[str, tuple[tuple[str, str], ...]] = {"retry": ((RETRY, DUE),)}
+"""The durable consumers that each service reads: stream and name."""
 
 BUCKETS: dict[str, tuple[str, ...]] = {
     "identity": (REGISTRY, PRESENCE),
     "edge": (EDGES,),
     "relay": (RELAY,),
+    "retry": (),
 }
 """The buckets that each service owns."""
 
@@ -30,10 +34,26 @@ READABLE_BUCKETS = (REGISTRY, PRESENCE, EDGES)
 AGENT_REQUESTS: dict[str, tuple[str, ...]] = {
     "relay": ("submit", "forward", "fetch", "ack", "ping"),
     "identity": ("platform", "discover", "resolve", "revoke", "unregister", "ping"),
+    "retry": (
+        "schedule",
+        "return",
+        "withdraw",
+        "jobs",
+        "job",
+        "dead_letters",
+        "requeue",
+        "drop",
+        "ping",
+    ),
 }
 """What an edge passes on for its agents. Not ``register``: whoever attaches an agent signs for having checked it."""
 
-ASKS: dict[str, tuple[str, ...]] = {"edge": ("identity",), "identity": ("edge", "relay"), "relay": ("identity",)}
+ASKS: dict[str, tuple[str, ...]] = {
+    "edge": ("identity", "retry"),
+    "identity": ("edge", "relay", "retry"),
+    "relay": ("identity", "retry"),
+    "retry": ("relay",),
+}
 """Which service may ask which."""
 
 
@@ -80,6 +100,7 @@ def _words(service: str) -> list[str]:
     words = {
         "identity": [subjects.inbox_live("*"), subjects.all_presence()],
         "relay": [subjects.inbox_live("*"), subjects.all_mailboxes()],
+        "retry": [subjects.all_retries(), subjects.all_jobs(), subjects.all_dead_letters()],
         "edge": [subjects.sends_to(asked, verb) for asked, verbs in AGENT_REQUESTS.items() for verb in verbs],
     }[service]
     return words + [subjects.service_verbs(asked) for asked in ASKS[service]]
@@ -99,7 +120,14 @@ def _writes(service: str) -> list[str]:
     allowed: list[str] = []
     for stream in STREAMS.get(service, ()):
         allowed += [subjects.stream_api(verb, stream) for verb in ("CREATE", "UPDATE", "INFO", "PURGE")]
-        allowed += [subjects.stream_message_api("DELETE", stream), subjects.direct_get(stream)]
+        allowed += [subjects.stream_message_api(verb, stream) for verb in ("DELETE", "GET")]
+        allowed += [subjects.direct_get(stream), subjects.direct_last(stream, ">")]
+    for stream, consumer in CONSUMERS.get(service, ()):
+        allowed += [
+            subjects.consumer_create(stream, consumer),
+            subjects.consumer_next(stream, consumer),
+            subjects.consumer_acks(stream, consumer),
+        ]
     for bucket in BUCKETS[service]:
         allowed += [subjects.stream_api(verb, subjects.bucket_stream(bucket)) for verb in ("CREATE", "UPDATE")]
         allowed += [subjects.bucket_key(bucket, ">"), *_reading(bucket)]

@@ -19,6 +19,7 @@ from aiconexus.bus.nkeys import Kind, seed_of, seed_text, user_nkey
 from aiconexus.bus.ownership import SERVICES
 from aiconexus.protocol.errors import InvalidKeyFile
 from aiconexus.protocol.keys import SEED_BYTES, SigningKey
+from aiconexus.sdk.identity import Identity
 
 SECRETS: dict[str, Kind] = {
     **dict.fromkeys(SERVICES, Kind.USER),
@@ -36,9 +37,10 @@ CONTAINER_USER = 10001
 
 
 class Directory(msgspec.Struct, frozen=True):
-    """What `directory.json` says: the DID of each service."""
+    """What `directory.json` says: the DID of each service, and the agents that may see what belongs to others."""
 
     services: dict[str, str]
+    operators: tuple[str, ...] = ()
 
 
 class Home:
@@ -78,6 +80,11 @@ class Home:
         """Keys of the agents that the command line speaks as."""
         return self.path / "agents"
 
+    @property
+    def operator_file(self) -> Path:
+        """The key of the agent as which the operator speaks."""
+        return self.agents / "operator.key"
+
     def secret_file(self, name: str) -> Path:
         """The file of one of `SECRETS`."""
         return self.path / "secrets" / f"{name}.seed"
@@ -97,8 +104,18 @@ class Home:
             file = self.secret_file(name)
             if not file.exists():
                 write_secret(file, seed_text(kind, os.urandom(SEED_BYTES)))
-        directory = Directory({service: self.key(service).did for service in SERVICES})
+        services = {service: self.key(service).did for service in SERVICES}
+        directory = Directory(services, self._operators())
         write_public(self.directory_file, msgspec.json.format(msgspec.json.encode(directory), indent=2) + b"\n")
+
+    def _operators(self) -> tuple[str, ...]:
+        """Ours, and those whom somebody wrote into the directory."""
+        own = Identity.load_or_create(self.operator_file).did
+        try:
+            known = msgspec.json.decode(self.directory_file.read_bytes(), type=Directory).operators
+        except (OSError, msgspec.DecodeError):
+            known = ()
+        return tuple(dict.fromkeys((own, *known)))
 
     def key(self, name: str) -> SigningKey:
         """

@@ -124,10 +124,9 @@ class Platform:
         return endpoints
 
     async def stop(self) -> None:
-        """Stop everything: edges first, so that agents are told, and the bus last."""
-        services = [name for name in self._parts if name != "nats"]
-        for service in ("edge", "relay", "identity"):
-            names = [name for name in services if _service_of(name) == service]
+        """Stop everything in the order opposite to the start: edges first, so that agents are told, the bus last."""
+        for service in reversed(self._services):
+            names = [name for name in self._parts if _service_of(name) == service]
             await asyncio.gather(*(self._parts[name].stop() for name in names))
         if "nats" in self._parts:
             await self._parts["nats"].stop()

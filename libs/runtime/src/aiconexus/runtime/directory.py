@@ -1,5 +1,6 @@
 """Who the services are: a public file that every service is given."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -11,24 +12,28 @@ from aiconexus.protocol.errors import InvalidDid, SettingsError
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     services: dict[str, str]
+    operators: tuple[str, ...] = ()
 
 
 class Directory:
     """
-    The DIDs of the services by their names.
+    The DIDs of the services by their names, and those of the operators.
 
     Args:
         services: One DID for each name.
+        operators: Agents that may see and change what belongs to others.
 
     Raises:
         SettingsError: If a DID is none, or stands for two services.
 
     """
 
-    def __init__(self, services: dict[str, str]) -> None:
+    def __init__(self, services: dict[str, str], operators: Iterable[str] = ()) -> None:
         self.services = dict(services)
+        self.operators = frozenset(operators)
         self._names = {did: name for name, did in services.items()}
-        mistakes = [mistake for name, did in services.items() if (mistake := _mistake(name, did))]
+        named = [*services.items(), *(("operator", did) for did in sorted(self.operators))]
+        mistakes = [mistake for name, did in named if (mistake := _mistake(name, did))]
         if len(self._names) != len(services):
             mistakes.append("the directory gives two services the same DID")
         if mistakes:
@@ -37,7 +42,7 @@ class Directory:
     @classmethod
     def load(cls, path: str) -> Self:
         """
-        Read a directory file: ``{"services": {"identity": "did:key:…", …}}``.
+        Read a directory file: ``{"services": {"identity": "did:key:…", …}, "operators": ["did:key:…"]}``.
 
         Raises:
             SettingsError: If it is not usable.
@@ -47,7 +52,7 @@ class Directory:
             read = msgspec.json.decode(Path(path).read_bytes(), type=_File)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise SettingsError([f"directory {path}: {error}"]) from error
-        return cls(read.services)
+        return cls(read.services, read.operators)
 
     def did_of(self, name: str) -> str:
         """

@@ -1,0 +1,48 @@
+"""How much one sender may ask for, so that nobody starves the others."""
+
+from collections import OrderedDict
+
+
+class Budgets:
+    """
+    A rate and a burst for each sender (the generic cell rate algorithm, ITU-T I.371).
+
+    Only one number is kept per sender: the time at which its budget would be full again. Refusals are charged too, up
+    to a second burst; beyond that a sender is ignored, so that it cannot make us sign refusals all day.
+
+    Args:
+        rate_per_second: In the long run.
+        burst: At once, after a rest.
+        senders_max: The sender that was quiet longest is forgotten first, and has a full budget when it returns.
+
+    """
+
+    def __init__(self, rate_per_second: float, burst: int, senders_max: int) -> None:
+        self._interval = 1.0 / rate_per_second
+        self._tolerance = burst * self._interval
+        self._senders_max = senders_max
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, sender: str, now: float) -> int | None:
+        """
+        Charge one request.
+
+        Args:
+            sender: Who asks.
+            now: Seconds of a monotonic clock.
+
+        Returns:
+            0 if it may pass, otherwise after how many milliseconds the next one may; None if it is to be ignored.
+
+        """
+        full_at = self._full_at.pop(sender, 0.0)
+        full_at = max(full_at, now) + self._interval
+        over = full_at - now - self._tolerance
+        if over > self._tolerance:
+            self._full_at[sender] = full_at - self._interval
+            return None
+        self._full_at[sender] = full_at
+        if len(self._full_at) > self._senders_max:
+            self._full_at.popitem(last=False)
+        # A hair of tolerance, because the sums of floats are not exact.
+        return 0 if over <= self._interval * 1e-6 else int(over * 1000) + 1

@@ -1,0 +1,1 @@
+"""Tries deliveries again, later and across processes, and gives up in order."""

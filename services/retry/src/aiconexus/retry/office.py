@@ -1,0 +1,189 @@
+"""
+Answer about jobs and dead letters, and change their fate.
+
+An agent sees and changes what it sent or is to receive, an operator everything.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import Counter
+
+from aiconexus.protocol.did import public_key_of
+from aiconexus.protocol.errors import (
+    EnvelopeExpired,
+    JobEnded,
+    MalformedEnvelope,
+    RateLimited,
+    UnknownJob,
+    WrongRevision,
+)
+from aiconexus.protocol.job_bodies import (
+    DeadLetters,
+    Drop,
+    Dropped,
+    JobList,
+    Jobs,
+    JobShown,
+    JobState,
+    Requeue,
+    Scheduled,
+    ShowJob,
+    Withdraw,
+    Withdrawn,
+)
+from aiconexus.retry import job
+from aiconexus.retry.job import JobRecord, card_of
+from aiconexus.retry.mail import Mail
+from aiconexus.retry.steps import Steps
+from aiconexus.retry.store import Found, Listing, Store
+from aiconexus.retry.timers import Timers
+from aiconexus.runtime.desk import Request
+from aiconexus.runtime.directory import Directory
+
+REQUEUED = Counter("aiconexus_retry_dead_letters_requeued", "Dead letters that were sent again.")
+DROPPED = Counter("aiconexus_retry_dead_letters_dropped", "Dead letters that were dropped.")
+
+WRITES_MAX = 8
+CROWDED_RETRY_MS = 1_000
+
+
+class Office:
+    """
+    The verbs about jobs that are there.
+
+    Args:
+        store: Jobs and dead letters.
+        steps: Writes what becomes of a job.
+        timers: To be cancelled.
+        mail: Where a withdrawn envelope may still lie.
+        directory: Who the operators are.
+        now_ms: A clock in milliseconds since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        steps: Steps,
+        timers: Timers,
+        mail: Mail,
+        *,
+        directory: Directory,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._steps = steps
+        self._timers = timers
+        self._mail = mail
+        self._directory = directory
+        self._now_ms = now_ms
+
+    async def jobs(self, request: Request[Jobs]) -> JobList:
+        """List jobs."""
+        body = request.body
+        sender, recipient = self._scope(request.sender, body.sender, body.recipient)
+        return _listed(
+            await self._store.jobs(sender, recipient, body.state, after=_position(body.cursor), limit=body.limit)
+        )
+
+    async def dead_letters(self, request: Request[DeadLetters]) -> JobList:
+        """List dead letters."""
+        body = request.body
+        sender, recipient = self._scope(request.sender, body.sender, body.recipient)
+        return _listed(
+            await self._store.dead_letters(sender, recipient, after=_position(body.cursor), limit=body.limit)
+        )
+
+    async def show(self, request: Request[ShowJob]) -> JobShown:
+        """Tell all about one job."""
+        record = (await self._found(request.body.job, request.sender)).record
+        if record.state is JobState.DEAD:
+            dead = await self._store.dead(record.key)
+            letter = dead.letter if dead is not None else None
+        else:
+            letter = await self._store.letter(record.key)
+        return JobShown(card=card_of(record), policy=record.policy, history=record.history, envelope=letter)
+
+    async def withdraw(self, request: Request[Withdraw]) -> Withdrawn:
+        """Forget a job, unless it has come to its end before."""
+        for _ in range(WRITES_MAX):
+            found = await self._found(request.body.job, request.sender)
+            record = found.record
+            if record.is_open and record.state is not JobState.DYING:
+                record = job.ended(record, JobState.WITHDRAWN, self._now_ms())
+                try:
+                    await self._steps.save(found, record)
+                except WrongRevision:
+                    continue
+            if record.state is JobState.WITHDRAWN:
+                # Also if it was so before: whoever withdrew it may have died here.
+                await self._timers.cancel(record.key)
+                if record.entry:
+                    await self._mail.remove(record.entry)
+            return Withdrawn(job=record.job, state=record.state)
+        raise RateLimited(CROWDED_RETRY_MS)
+
+    async def requeue(self, request: Request[Requeue]) -> Scheduled:
+        """Send a dead letter again."""
+        found = await self._dead(request.body.job, request.sender)
+        record = found.record
+        if record.ends_ms <= self._now_ms():
+            raise EnvelopeExpired(record.id, record.ends_ms)
+        dead = await self._store.dead(record.key)
+        if dead is None:
+            raise UnknownJob(record.job)
+        again = job.requeued(record, request.body.policy, self._now_ms())
+        await self._store.keep_letter(again, dead.letter)
+        await self._steps.save(found, again)
+        await self._store.unbury(record.key)
+        REQUEUED.inc()
+        return Scheduled(job=again.job, state=again.state, next_ms=again.next_ms)
+
+    async def drop(self, request: Request[Drop]) -> Dropped:
+        """Forget a dead letter."""
+        found = await self._dead(request.body.job, request.sender)
+        await self._steps.save(found, job.ended(found.record, JobState.WITHDRAWN, self._now_ms()))
+        await self._store.unbury(found.record.key)
+        DROPPED.inc()
+        return Dropped(job=found.record.job)
+
+    async def _dead(self, name: str, asker: str) -> Found:
+        found = await self._found(name, asker)
+        if found.record.state is not JobState.DEAD:
+            raise JobEnded(found.record.job, found.record.state.value)
+        return found
+
+    async def _found(self, name: str, asker: str) -> Found:
+        found = await self._store.find(name)
+        if found is None or not self._may_see(found.record, asker):
+            raise UnknownJob(name)
+        return found
+
+    def _may_see(self, record: JobRecord, asker: str) -> bool:
+        return asker in (record.sender, record.recipient) or asker in self._directory.operators
+
+    def _scope(self, asker: str, sender: str | None, recipient: str | None) -> tuple[str | None, str | None]:
+        for did in (sender, recipient):
+            if did is not None:
+                public_key_of(did)
+        if asker in self._directory.operators:
+            return sender, recipient
+        if asker in (sender, recipient):
+            return sender, recipient
+        if sender is not None:
+            raise UnknownJob(sender)
+        return asker, recipient
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isascii() or not cursor.isdigit():
+        reason = "the cursor is none of ours"
+        raise MalformedEnvelope(reason)
+    return int(cursor)
+
+
+def _listed(listing: Listing) -> JobList:
+    cursor = None if listing.cursor is None else str(listing.cursor)
+    return JobList(jobs=tuple(map(card_of, listing.records)), cursor=cursor)

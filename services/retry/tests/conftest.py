@@ -1,0 +1,35 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from .world import Agent, World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A server, and nobody at work yet."""
+    world = World(tmp_path)
+    await world.start()
+    yield world
+    await world.stack.aclose()
+    await world.server.stop()
+
+
+@pytest.fixture
+async def alice(world: World) -> Agent:
+    """Who sends."""
+    return await world.agent()
+
+
+@pytest.fixture
+async def bob(world: World) -> Agent:
+    """Who receives."""
+    return await world.agent()
+
+
+@pytest.fixture
+async def services(world: World) -> AsyncIterator[None]:
+    """A relay and one replica of retry."""
+    async with world.relay(), world.retry():
+        yield
