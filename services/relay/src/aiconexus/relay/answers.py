@@ -30,6 +30,9 @@ BATCH_MAX = 16
 
 REFUSALS_MAX = 10_000
 
+CODECS = {codec.value: codec for codec in Codec}
+"""Calling the enumeration costs as much as reading an envelope."""
+
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """Whom an answer goes to: a DID, what it can read, and the subject where it waits."""

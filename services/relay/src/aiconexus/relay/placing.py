@@ -90,8 +90,10 @@ class Placer:
         self._monotonic = monotonic
         self._inbox = session.new_inbox()
         self._key_at = len(self._inbox) + 1
-        self._count = 0
+        self._offers = 0
         self._bytes = 0
+        self._stored = 0
+        self._stored_bytes = 0
         self._pending: dict[str, Offer] = {}
         self._is_silent = False
         self._knock_at = 0.0
@@ -100,7 +102,7 @@ class Placer:
 
     async def open(self) -> None:
         """Listen for the stream's words."""
-        await self._session.subscribe(f"{self._inbox}.*", self._on_word)
+        await self._session.subscribe(f"{self._inbox}.*", self._on_word, direct=True)
 
     @property
     def pending(self) -> int:
@@ -113,8 +115,8 @@ class Placer:
 
     async def place(self, offer: Offer) -> None:
         """Offer an envelope; the answer goes to its sender."""
-        self._count += 1
-        key = str(self._count)
+        self._offers += 1
+        key = str(self._offers)
         self._pending[key] = offer
         self._bytes += len(offer.data)
         if self._is_silent:
@@ -128,6 +130,7 @@ class Placer:
         """Notice silence, knock, and give up what waits too long."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._count()
             now = self._monotonic()
             self._give_up(now)
             oldest = next(iter(self._pending.items()), None)
@@ -145,6 +148,13 @@ class Placer:
         """Wait until nothing waits any more."""
         while self._pending:  # noqa: ASYNC110 - the hot path shall not pay for an event that is awaited once
             await asyncio.sleep(TICK_SECONDS)
+        self._count()
+
+    def _count(self) -> None:
+        # An increment of these counters takes a lock, so they are told in sums.
+        STORED.inc(self._stored)
+        STORED_BYTES.inc(self._stored_bytes)
+        self._stored = self._stored_bytes = 0
 
     def _fall_silent(self) -> None:
         self._is_silent = True
@@ -196,8 +206,8 @@ class Placer:
         if duplicate:
             DUPLICATES.inc()
         else:
-            STORED.inc()
-            STORED_BYTES.inc(len(offer.data))
+            self._stored += 1
+            self._stored_bytes += len(offer.data)
         SECONDS.observe(self._monotonic() - offer.arrived)
         self._answers.receipt(
             offer.ask,

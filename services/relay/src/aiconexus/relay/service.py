@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from aiconexus.bus.buckets import Bucket
@@ -33,6 +33,8 @@ GC_THRESHOLD = 50_000
 
 SWEEPER_KEY = "sweeper"
 
+CANCEL_AGAIN_SECONDS = 0.1
+
 
 @asynccontextmanager
 async def serve(context: Context[RelaySettings]) -> AsyncIterator[None]:
@@ -47,8 +49,16 @@ async def serve(context: Context[RelaySettings]) -> AsyncIterator[None]:
             gc.set_threshold(GC_THRESHOLD, 50, 50)
             yield
         await relay.settle()
-        for task in running:
+        await _end(running)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel more than once: in Python 3.11 ``asyncio.wait_for`` loses a cancellation that meets its result."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
 class _Relay:

@@ -15,15 +15,13 @@ from aiconexus.protocol.did import PREFIX, token_in
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import AiconexusError, BusError, NotAcknowledged, RateLimited
 from aiconexus.protocol.records import RegistryRecord
-from aiconexus.protocol.seal import Codec
 from aiconexus.relay import admission
-from aiconexus.relay.answers import Answers, Ask
+from aiconexus.relay.answers import CODECS, Answers, Ask
 from aiconexus.relay.budgets import Budgets
 from aiconexus.relay.lanes import Lanes
 from aiconexus.relay.placing import Offer, Placer
 from aiconexus.relay.roster import Roster
 
-ARRIVED = Counter("aiconexus_relay_envelopes_arrived", "Envelopes that agents handed over.")
 IGNORED = Counter("aiconexus_relay_envelopes_ignored", "Envelopes of senders that go on after being refused.")
 
 CROWDED_RETRY_MS = 1_000
@@ -64,7 +62,6 @@ class Intake:
 
     async def submit(self, incoming: Incoming) -> None:
         """Check one envelope and offer it to the stream; the answer follows when the stream has spoken."""
-        ARRIVED.inc()
         token = subjects.sender_of(incoming.subject)[0]
         now = self._monotonic()
         wait_ms = self._budgets.take(token, now)
@@ -78,7 +75,7 @@ class Intake:
             admission.believe(letter)
             envelope = letter.envelope
             offer = Offer(
-                Ask(envelope.sender, Codec(letter.sealed.codec), incoming.reply),
+                Ask(envelope.sender, CODECS[letter.sealed.codec], incoming.reply),
                 token,
                 envelope.id,
                 envelope.recipient or "",
