@@ -22,7 +22,7 @@ from aiconexus.protocol.bodies import (
     Unregistered,
 )
 from aiconexus.protocol.did import key_text_of
-from aiconexus.protocol.errors import BusUnavailable, NotAcknowledged, Refused
+from aiconexus.protocol.errors import NotAcknowledged, Refused
 from aiconexus.sdk.calls import result_of
 from aiconexus.sdk.delivery import AgentState, Delivery, Sent
 from aiconexus.sdk.engine import Engine
@@ -106,7 +106,6 @@ class Agent:
         self.on_error = notices.on_error
         """Decorator: has a callback told of errors that nobody awaits."""
         self._engine: Engine | None = None
-        self._runner: asyncio.Task[Exception | None] | None = None
 
     # What it is
 
@@ -140,7 +139,7 @@ class Agent:
             Refused: If another process uses the journal.
 
         """
-        if self._runner is not None:
+        if self._engine is not None:
             raise RuntimeError("an agent starts once")
         self._engine = Engine(
             self.identity,
@@ -153,7 +152,7 @@ class Agent:
             platform=self._platform,
             grace_seconds=self._grace,
         )
-        self._runner = asyncio.create_task(self._engine.run(), name=f"agent-{self.did}")
+        self._engine.start()
 
     async def wait_online(self, timeout_seconds: float | None = None) -> None:
         """
@@ -164,16 +163,7 @@ class Agent:
             AiconexusError: If it never will be.
 
         """
-        engine, runner = self._open, self._running
-        online = asyncio.create_task(engine.link.online.wait())
-        try:
-            await asyncio.wait({online, runner}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            online.cancel()
-        if runner.done():
-            await self.wait_closed()
-        elif not engine.link.online.is_set():
-            raise BusUnavailable((), str(engine.link.last_error or "no answer from the platform"))
+        await self._open.wait_online(timeout_seconds)
 
     async def wait_closed(self) -> None:
         """
@@ -184,18 +174,12 @@ class Agent:
             AiconexusError: If the platform refused us for good.
 
         """
-        error = await asyncio.shield(self._running)
-        if error is not None:
-            raise error
+        await self._open.wait_closed()
 
     async def close(self) -> None:
         """Let running handlers end, tell their senders, and leave."""
-        if self._engine is not None and self._runner is not None:
-            self._engine.stop()
-            await asyncio.wait({self._runner})
-            await self._notices.flush()
-            if not self._runner.cancelled() and (defect := self._runner.exception()) is not None:
-                raise defect
+        if self._engine is not None:
+            await self._engine.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -348,7 +332,7 @@ class Agent:
         engine = self._open
         if did is not None:
             return await engine.live.ping(did, timeout)
-        return await engine.link.ping(engine.link.road.heart or "identity", timeout)
+        return await engine.link.services.ping(engine.link.road.heart or "identity", timeout)
 
     # Whom it knows
 
@@ -380,12 +364,12 @@ class Agent:
 
     async def unregister(self, reason: str | None = None) -> None:
         """Leave at once and say why, then close."""
-        await self._open.link.ask("identity", Unregister(reason=reason), Unregistered)
+        await self._open.link.services.ask("identity", Unregister(reason=reason), Unregistered)
         await self.close()
 
     async def revoke(self, reason: str | None = None) -> None:
         """Declare this identity's key void, for ever, then close."""
-        await self._open.link.ask("identity", Revoke(reason=reason), Revoked)
+        await self._open.link.services.ask("identity", Revoke(reason=reason), Revoked)
         await self.close()
 
     @property
@@ -393,12 +377,6 @@ class Agent:
         if self._engine is None:
             raise Refused("the agent was not started: use `async with agent`")
         return self._engine
-
-    @property
-    def _running(self) -> "asyncio.Task[Exception | None]":
-        if self._runner is None:
-            raise Refused("the agent was not started: use `async with agent`")
-        return self._runner
 
     async def _post(self, did: str, body: Body, **fields: Any) -> Sent:
         return await self.post(did, body, **fields)

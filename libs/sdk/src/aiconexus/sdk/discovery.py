@@ -41,7 +41,7 @@ class Discovery:
         cursor: str | None = None
         while True:
             question = Discover(capability=capability, name=name, online=online, cursor=cursor, limit=PAGE_MAX)
-            page = await self._link.ask("identity", question, Agents)
+            page = await self._link.services.ask("identity", question, Agents)
             for card in page.agents:
                 yield card
             cursor = page.cursor
@@ -59,7 +59,9 @@ class Discovery:
         """
         cards: dict[str, AgentCard] = {}
         for start in range(0, len(dids), PAGE_MAX):
-            answer = await self._link.ask("identity", Resolve(dids=tuple(dids[start : start + PAGE_MAX])), Agents)
+            answer = await self._link.services.ask(
+                "identity", Resolve(dids=tuple(dids[start : start + PAGE_MAX])), Agents
+            )
             cards.update({card.did: card for card in answer.agents})
         return cards
 

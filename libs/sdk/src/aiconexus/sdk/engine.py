@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Register
-from aiconexus.protocol.errors import AiconexusError, TakenOver
+from aiconexus.protocol.errors import AiconexusError, BusUnavailable, TakenOver
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import AgentState, Post
@@ -26,6 +26,7 @@ from aiconexus.sdk.receipts import Receipts
 from aiconexus.sdk.reception import Reception
 from aiconexus.sdk.road import Push, Road
 from aiconexus.sdk.rows import InRows
+from aiconexus.sdk.services import Services
 from aiconexus.sdk.voice import Voice
 from aiconexus.sdk.workers import Workers
 
@@ -70,11 +71,12 @@ class Engine:
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
         self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._runner: asyncio.Task[AiconexusError | None]
         self._journal = Journal(state)
         self.calls = Calls()
         reception = self._reception = Reception(identity.did, handlers, self.calls, notices, post)
         self.link = Link(
-            Voice(identity.key),
+            Services(Voice(identity.key), road),
             road,
             self._journal,
             register=register,
@@ -125,14 +127,51 @@ class Engine:
             on_error=notices.error,
         )
 
-    async def run(self) -> AiconexusError | None:
-        """
-        Live until somebody stops us or the platform refuses us for good.
+    def start(self) -> None:
+        """Begin to live."""
+        self._runner = asyncio.create_task(self._run(), name=f"agent-{self.link.services.voice.did}")
 
-        Returns:
-            Why the platform did; None if we were stopped.
+    async def wait_online(self, timeout_seconds: float | None) -> None:
+        """
+        Wait until the platform has registered us.
+
+        Raises:
+            BusUnavailable: If that is not so in time.
+            AiconexusError: If it never will be.
 
         """
+        online = asyncio.create_task(self.link.online.wait())
+        try:
+            await asyncio.wait({online, self._runner}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            online.cancel()
+        if self._runner.done():
+            await self.wait_closed()
+        elif not self.link.online.is_set():
+            raise BusUnavailable((), str(self.link.last_error or "no answer from the platform"))
+
+    async def wait_closed(self) -> None:
+        """
+        Wait for the end.
+
+        Raises:
+            AiconexusError: If it was the platform that ended it.
+
+        """
+        error = await asyncio.shield(self._runner)
+        if error is not None:
+            raise error
+
+    async def close(self) -> None:
+        """Finish what runs, then end; a defect that ended us before is raised here at the latest."""
+        self._stopping.set()
+        await asyncio.wait({self._runner})
+        await self._notices.flush()
+        if not self._runner.cancelled() and (defect := self._runner.exception()) is not None:
+            raise defect
+
+    async def _run(self) -> AiconexusError | None:
+        """Live until somebody stops us (None), or until the platform refuses us for good."""
         self._journal.sweep(now_ms() - SLACK_MS)
         self._workers.resume()
         self.inbox.start()
@@ -157,10 +196,6 @@ class Engine:
         self._note_state(AgentState.TAKEN_OVER if isinstance(error, TakenOver) else AgentState.CLOSED)
         return error
 
-    def stop(self) -> None:
-        """Finish what runs, then end."""
-        self._stopping.set()
-
     async def _drain(self) -> None:
         """Let handlers end, tell their senders, acknowledge; what takes too long is for the next process."""
         self.inbox.pause()
@@ -171,9 +206,8 @@ class Engine:
             return
         with contextlib.suppress(TimeoutError, AiconexusError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await self.outbox.flush()
-                await self._receipts.flush()
                 await self.inbox.ack()
+                await asyncio.gather(self.outbox.flush(), self._receipts.flush())
 
     async def _close(
         self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"

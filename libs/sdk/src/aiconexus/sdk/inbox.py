@@ -154,7 +154,7 @@ class Inbox:
         self._finished = 0
         if upto <= self._progress.acked:
             return
-        await self._link.ask("relay", Ack(upto=upto), Acked)
+        await self._link.services.ask("relay", Ack(upto=upto), Acked)
         if upto <= self._progress.upto:
             self._progress.acked = upto
             self._journal.remember("cursor", str(upto))
@@ -193,7 +193,7 @@ class Inbox:
         self._seen = self._progress.position
 
     async def _fetch(self, after: int, limit: int) -> Mail:
-        return await self._link.ask("relay", Fetch(after=after, limit=max(1, min(limit, PAGE_MAX))), Mail)
+        return await self._link.services.ask("relay", Fetch(after=after, limit=max(1, min(limit, PAGE_MAX))), Mail)
 
     async def _wait_room(self) -> None:
         while not self._has_room:
@@ -209,7 +209,7 @@ class Inbox:
         self.counts.read += 1
         ticket = self._progress.take(sequence)
         try:
-            envelope, body = open_mail(sealed, self._link.voice.did, now_ms())
+            envelope, body = open_mail(sealed, self._link.services.voice.did, now_ms())
         except (EnvelopeError, IdentityError) as error:
             self.counts.poison += 1
             self._on_error(error)

@@ -1,19 +1,15 @@
-"""The agent's connection: it comes back after every loss, and carries requests to the services."""
+"""The agent's connection: it comes back after every loss."""
 
 import asyncio
 import random
 from collections.abc import Callable
-from typing import TypeVar
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import Body, Ping, PlatformInfo, Pong, ReceiptItem, Register, Registered
+from aiconexus.protocol.bodies import PlatformInfo, Register, Registered
 from aiconexus.protocol.errors import (
     AiconexusError,
     BusError,
-    BusUnavailable,
-    EnvelopeError,
     ForeignSender,
-    IdentityError,
     MalformedEnvelope,
     Refused,
     RemoteProblem,
@@ -21,17 +17,13 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import unseal
-from aiconexus.sdk.answers import check_answer, receipt_for
 from aiconexus.sdk.crew import cut_off
 from aiconexus.sdk.delivery import AgentState
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.retrying import may_connect_later, retrying
 from aiconexus.sdk.road import Greeting, Lost, Road, Sink
-from aiconexus.sdk.voice import Spoken, Voice
+from aiconexus.sdk.services import Services
 
-REQUEST_SECONDS = 5.0
-SUBMIT_SECONDS = 4.0
-"""Then the same envelope is submitted again: the relay that had it may be dead, and its id stores it once at most."""
 HEARTBEAT_MAX_SECONDS = 60.0
 SETTLE_SECONDS = 0.25
 """The longest random pause after a loss, so that agents do not come back in one moment."""
@@ -40,15 +32,13 @@ RENEWALS = 3
 """How often a registration is renewed before it would expire."""
 RENEWAL_MIN_SECONDS = 5.0
 
-Answer = TypeVar("Answer", bound=Body)
-
 
 class Link:
     """
     One agent's line to the platform.
 
     Args:
-        voice: Signs.
+        services: Whom to ask; they become known with every connection.
         road: Carries.
         journal: Remembers who the platform is.
         register: Builds the REGISTER body for a challenge.
@@ -62,7 +52,7 @@ class Link:
 
     def __init__(
         self,
-        voice: Voice,
+        services: Services,
         road: Road,
         journal: Journal,
         *,
@@ -73,9 +63,8 @@ class Link:
         on_error: Callable[[Exception], None],
         platform: str | None = None,
     ) -> None:
-        self.voice = voice
+        self.services = services
         self.road = road
-        self.services: dict[str, str] = {}
         self.platform = platform or journal.fact("platform")
         self.session = ""
         self.online = asyncio.Event()
@@ -86,7 +75,6 @@ class Link:
         self._on_state = on_state
         self._on_online = on_online
         self._on_error = on_error
-        self._sequence = 0
         self._registering = False
         self._takeovers: list[str] = []
         self._registered: Registered | None = None
@@ -129,96 +117,6 @@ class Link:
         elif session != self.session:
             self.end(TakenOver(session))
 
-    def did_of(self, service: str) -> str:
-        """
-        Who a service is.
-
-        Raises:
-            BusUnavailable: If the platform did not tell, or we never met it.
-
-        """
-        did = self.services.get(service)
-        if did is None:
-            raise BusUnavailable((service,), "the platform has no such service, or it was never reached")
-        return did
-
-    async def ask(
-        self,
-        service: str,
-        body: Body,
-        expected: type[Answer],
-        *,
-        timeout_seconds: float = REQUEST_SECONDS,
-    ) -> Answer:
-        """
-        Put a signed request to a service.
-
-        Raises:
-            RemoteProblem: If it refuses.
-            BusError: If it does not answer.
-
-        """
-        spoken = self.voice.say(body, self.did_of(service), self.road.codec)
-        verb = body.TYPE.lower()
-        answer = await self._request(service, verb, spoken, self.did_of(service), timeout_seconds)
-        if not isinstance(answer, expected):
-            raise _unusable(service, f"{answer.TYPE} to {body.TYPE}")
-        return answer
-
-    async def submit(self, spoken: Spoken) -> ReceiptItem:
-        """
-        Have an envelope stored in its recipient's mailbox.
-
-        Raises:
-            RemoteProblem: If the relay refuses it.
-            BusError: If no answer came; it may be stored nevertheless.
-
-        """
-        return await self._hand_over("submit", spoken, SUBMIT_SECONDS)
-
-    async def forward(self, spoken: Spoken) -> ReceiptItem:
-        """
-        Have a live envelope handed to its recipient now.
-
-        Raises:
-            RemoteProblem: If the recipient is not there or refuses.
-            BusError: If no answer came.
-
-        """
-        return await self._hand_over("forward", spoken, REQUEST_SECONDS)
-
-    async def ping(self, service: str, timeout_seconds: float = REQUEST_SECONDS) -> float:
-        """
-        Measure the way to a service and back.
-
-        Returns:
-            Seconds.
-
-        Raises:
-            BusError: If it does not answer.
-
-        """
-        self._sequence += 1
-        began = asyncio.get_running_loop().time()
-        pong = await self.ask(service, Ping(sequence=self._sequence), Pong, timeout_seconds=timeout_seconds)
-        if pong.sequence != self._sequence:
-            raise _unusable(service, "the PONG of another PING")
-        return asyncio.get_running_loop().time() - began
-
-    async def _hand_over(self, verb: str, spoken: Spoken, timeout_seconds: float) -> ReceiptItem:
-        answer = await self._request("relay", verb, spoken, self.did_of("relay"), timeout_seconds)
-        item = receipt_for(answer, spoken.id)
-        if item is None:
-            raise _unusable("relay", f"{answer.TYPE} to {verb}")
-        return item
-
-    async def _request(self, service: str, verb: str, spoken: Spoken, signer: str, timeout_seconds: float) -> Body:
-        try:
-            letter = await self.road.request(service, verb, spoken.sealed, spoken.id, timeout_seconds)
-            return check_answer(letter, spoken.id, self.voice.did, signer, self.road.trusted)
-        except (EnvelopeError, IdentityError) as error:
-            raise _unusable(service, str(error)) from error
-
     async def _come_online(self) -> None:
         async for attempt in retrying(may_connect_later, note=self._note_failure):
             with attempt:
@@ -235,7 +133,7 @@ class Link:
         self._meet(greeting)
         self._registering, self._takeovers = True, []
         try:
-            self._registered = await self.ask("identity", self._register(greeting.nonce), Registered)
+            self._registered = await self.services.ask("identity", self._register(greeting.nonce), Registered)
         finally:
             self._registering = False
         self.session = self._registered.session
@@ -260,8 +158,7 @@ class Link:
         if self._journal.fact("platform") != platform:
             self._journal.remember("platform", platform)
         self.platform = platform
-        self.services = dict(info.services)
-        self.road.trusted = frozenset(info.services.values())
+        self.services.meet(info)
 
     async def _stay_online(self) -> Lost:
         tasks: set[asyncio.Future[Lost]] = {
@@ -283,7 +180,7 @@ class Link:
             seconds = max((expires_ms - now_ms()) / 1000 / RENEWALS, RENEWAL_MIN_SECONDS)
             await asyncio.sleep(seconds * random.uniform(0.7, 1.0))  # noqa: S311 - spreads load, keeps no secret
             try:
-                self._registered = await self.ask("identity", self._register(None), Registered)
+                self._registered = await self.services.ask("identity", self._register(None), Registered)
             except BusError:
                 continue
             except AiconexusError as error:
@@ -299,14 +196,9 @@ class Link:
         while True:
             await asyncio.sleep(pause * random.uniform(0.7, 1.0))  # noqa: S311 - spreads load, keeps no secret
             try:
-                await self.ping(heart, timeout_seconds=max(pause, 1.0))
+                await self.services.ping(heart, timeout_seconds=max(pause, 1.0))
             except BusError as error:
                 return Lost(error)
-
-
-def _unusable(service: str, reason: str) -> BusUnavailable:
-    """What is no answer leaves us without one: the request itself may well be good."""
-    return BusUnavailable((service,), f"its answer is none: {reason}")
 
 
 def _named(error: AiconexusError) -> AiconexusError:

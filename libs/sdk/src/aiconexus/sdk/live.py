@@ -89,8 +89,8 @@ class Live:
         if body.TYPE not in LIVE_TYPES:
             raise UnsupportedType(body.TYPE)
         codec = await self._discovery.codec_for(did)
-        spoken = self._link.voice.say(body, did, codec, in_reply_to=in_reply_to, id_=id_)
-        await self._link.forward(spoken)
+        spoken = self._link.services.voice.say(body, did, codec, in_reply_to=in_reply_to, id_=id_)
+        await self._link.services.forward(spoken)
         return spoken.id
 
     async def ping(self, did: str, timeout_seconds: float) -> float:
@@ -135,8 +135,8 @@ class Live:
     def _believe(self, sealed: Sealed) -> Letter:
         letter = unseal(sealed)
         envelope, now = letter.envelope, now_ms()
-        if envelope.recipient not in (None, self._link.voice.did):
-            raise ForeignSender(envelope.sender, self._link.voice.did)
+        if envelope.recipient not in (None, self._link.services.voice.did):
+            raise ForeignSender(envelope.sender, self._link.services.voice.did)
         check_fresh(envelope, now)
         self._replay.admit(envelope.sender, envelope.id, now)
         return letter
@@ -146,7 +146,7 @@ class Live:
         match body:
             case Takeover() if is_identity:
                 self._link.note_takeover(body.session)
-            case Revoked() if is_identity and body.did == self._link.voice.did:
+            case Revoked() if is_identity and body.did == self._link.services.voice.did:
                 self._link.end(KeyRevoked(body.did))
             case Presence() if is_identity:
                 self._attention.note(body)

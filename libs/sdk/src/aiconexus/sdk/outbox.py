@@ -103,7 +103,7 @@ class Outbox:
             fields |= {"id_": id_, "now_ms": created_ms, "sequence": sequence}
             if lifetime_ms is not None:
                 fields["expires_ms"] = ends_ms
-            spoken = self._link.voice.say(body, recipient, codec, **fields)
+            spoken = self._link.services.voice.say(body, recipient, codec, **fields)
             self.rows.add(OutRow(id_, recipient, body.TYPE, QUEUED, codec, spoken.sealed, ends_ms))
         sent = self._sent[id_] = Sent(id_, recipient)
         self._enqueue(id_, recipient)
@@ -118,7 +118,7 @@ class Outbox:
 
         """
         row = self.rows.find(item.id)
-        if row is None or reporter not in (row.recipient, self._link.services.get("relay")):
+        if row is None or reporter not in (row.recipient, self._link.services.dids.get("relay")):
             return None
         if item.status is ReceiptStatus.STORED or item.id in self._ended:
             return None
@@ -201,7 +201,7 @@ class Outbox:
             Notice(
                 id=row.id,
                 recipient=row.recipient,
-                reporter=self._link.did_of("relay"),
+                reporter=self._link.services.did_of("relay"),
                 status=ReceiptStatus.STORED,
                 sequence=item.sequence,
             )
@@ -211,7 +211,7 @@ class Outbox:
         await self._wait_online(row)
         async with self._room:
             spoken = await self._fit(row)
-            return await self._link.submit(spoken)
+            return await self._link.services.submit(spoken)
 
     async def _wait_online(self, row: OutRow) -> None:
         seconds = (row.ends_ms - now_ms()) / 1000
@@ -229,7 +229,7 @@ class Outbox:
             return Spoken(row.id, sealed)
         letter = unseal(sealed)
         envelope = letter.envelope
-        spoken = self._link.voice.say(
+        spoken = self._link.services.voice.say(
             letter.body,
             row.recipient,
             codec,

@@ -112,7 +112,7 @@ class Attention:
         is_everybody = any(not watcher.dids for watcher in self._watchers) or len(wanted) > WATCH_MAX
         await self._link.road.watch(
             () if is_everybody else tuple(sorted(wanted)),
-            lambda body: self._link.ask("edge", body, Watching),
+            lambda body: self._link.services.ask("edge", body, Watching),
         )
         self._news.clear()
         cards = await self._discovery.resolve(sorted(wanted))

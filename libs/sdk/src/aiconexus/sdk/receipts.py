@@ -115,6 +115,8 @@ class Receipts:
                     await self._link.online.wait()
                     async with self._room:
                         codec = await self._discovery.codec_for(sender)
-                        await self._link.submit(self._link.voice.say(Receipt(items=items), sender, codec))
+                        await self._link.services.submit(
+                            self._link.services.voice.say(Receipt(items=items), sender, codec)
+                        )
         except AiconexusError:
             return
