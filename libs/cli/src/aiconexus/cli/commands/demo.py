@@ -73,6 +73,8 @@ def _conclude(console: "Console", outcome: "Outcome") -> None:
         f" + {verdict.dead} dead; {verdict.lost} lost, {verdict.duplicated} handled twice.",
         soft_wrap=True,
     )
-    console.print(f"{outcome.forged_refused} of {len(outcome.tries)} hostile tries were refused. {outcome.seconds} s.")
+    kinds = ", ".join(dict.fromkeys(found.what for found in outcome.tries))
+    refused = f"{outcome.forged_refused} of {len(outcome.tries)} hostile tries were refused ({kinds})"
+    console.print(f"{refused}, all in {outcome.seconds} s.", soft_wrap=True)
     for fault in outcome.faults:
         console.print(f"broken: {fault}", style="red", markup=False)

@@ -77,9 +77,17 @@ class Actor:
         told = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
         async with self._agent:
-            if self._part.workers:
-                await self._give_out()
-            await told.wait()
+            work, waiting = asyncio.ensure_future(self._work()), asyncio.ensure_future(told.wait())
+            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+                await waiting
+            work.cancel()
+            await asyncio.wait({work})
+
+    async def _work(self) -> None:
+        if self._part.workers:
+            await self._give_out()
 
     async def _give_out(self) -> None:
         pieces = pieces_of([Path(file) for file in self._part.files])

@@ -23,7 +23,7 @@ from aiconexus.cli.platform import Endpoints, Platform
 from aiconexus.sdk import Agent, Identity
 
 BINARY, TEXT = "aiconexus.v1", "ioap.v1"
-ROADS = {"ada": "NATS", "bruno": "WebSocket, JSON", "cleo": "WebSocket, binary"}
+ROADS = {"ada": "NATS", "bruno": "WS, JSON", "cleo": "WS, binary"}
 DIALECTS = {"ada": BINARY, "bruno": TEXT, "cleo": BINARY}
 LETTERS = 24
 KILL_AT = 0.2

@@ -81,8 +81,8 @@ class Tally:
     def note_tries(self, tries: list[Try]) -> None:
         """What an intruder tried on one road, and what it met."""
         self.tries += tries
-        met = ", ".join(f"{found.what} ({found.met})" for found in tries)
-        self.say("intruder", f"on {tries[0].road}: {met}")
+        refused = sum(found.is_refused for found in tries)
+        self.say("intruder", f"comes over {tries[0].road}: {refused} of {len(tries)} tries refused")
 
     def take(self, name: str, note: Note) -> None:
         """A note of an agent."""

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -24,6 +25,7 @@ COLOURS = {
 }
 RELAY_STYLES = {"up": "green", "starting": "yellow", "killed": "bold white on red"}
 FLOWS_MAX = 8
+WIDTH_MAX = 100
 PLAIN_SECONDS = 1.0
 COLUMNS = (Event.STORED, Event.DELIVERED, Event.PROCESSED, Event.EXPIRED, Event.DEAD, Event.HANDLED)
 
@@ -91,12 +93,8 @@ class PlainView:
 
 def drawn(tally: Tally) -> RenderableType:
     """The live view of one moment."""
-    return Panel(
-        Group(_who(tally), Text(), _middle(tally), Text(), _progress(tally)),
-        title="AIConexus",
-        subtitle=f"{tally.seconds:.1f} s",
-        width=100,
-    )
+    content = Group(_who(tally), Text(), _middle(tally), Text(), _progress(tally))
+    return Constrain(Panel(content, title="AIConexus", subtitle=f"{tally.seconds:.1f} s"), WIDTH_MAX)
 
 
 def _who(tally: Tally) -> Table:
@@ -113,9 +111,9 @@ def _who(tally: Tally) -> Table:
 
 
 def _middle(tally: Tally) -> Table:
-    table = Table.grid(padding=(0, 3))
-    table.add_column(width=32)
-    table.add_column(width=58, no_wrap=True, overflow="ellipsis")
+    table = Table.grid(padding=(0, 3), expand=True)
+    table.add_column(ratio=3, no_wrap=True, overflow="ellipsis")
+    table.add_column(ratio=5, no_wrap=True, overflow="ellipsis")
     flows = [Text("what flows", "bold"), *(_flow(*flow) for flow in tally.flows.most_common(FLOWS_MAX))]
     news = [Text("what happens", "bold"), *(_news(item) for item in tally.news)]
     height = NEWS_MAX + 1
