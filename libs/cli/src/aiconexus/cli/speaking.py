@@ -1,8 +1,10 @@
 """Become an agent for the length of one command."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from aiconexus.cli.failure import Exit, Failure
 from aiconexus.cli.home import Home
@@ -43,9 +45,17 @@ async def connected(agent: Agent) -> AsyncIterator[Agent]:
         Failure: If the platform cannot be reached, or another process speaks as this agent.
 
     """
+    failed: asyncio.Future[BusUnavailable] = asyncio.get_running_loop().create_future()
+
+    def note(error: Exception) -> None:
+        # Agents try for ever; a person wants to know at once.
+        if isinstance(error, BusUnavailable) and not failed.done():
+            failed.set_result(error)
+
+    agent.on_error(note)
     try:
         await agent.start()
-        await agent.wait_online(CONNECT_SECONDS)
+        await _first_of(agent, failed)
     except BusUnavailable as error:
         await agent.close()
         reason = error.reason.splitlines()[0][:REASON_CHARACTERS]
@@ -57,3 +67,14 @@ async def connected(agent: Agent) -> AsyncIterator[Agent]:
         yield agent
     finally:
         await agent.close()
+
+
+async def _first_of(agent: Agent, failed: "asyncio.Future[BusUnavailable]") -> None:
+    online = asyncio.ensure_future(agent.wait_online(CONNECT_SECONDS))
+    either: set[asyncio.Future[Any]] = {online, failed}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if online.done():
+        online.result()
+        return
+    online.cancel()
+    raise failed.result()
