@@ -48,8 +48,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     All that is known of a job but the envelope itself.
 
     ``entry`` is the place in the mailbox where the envelope may still lie, 0 if it surely does not; ``sequence`` the
-    newest place where it ever was. ``attempt_ends_ms`` is when the present attempt has failed, 0 if never. ``looks``
-    counts the looks since the last change of state.
+    newest place where it ever was. ``attempt_ends_ms`` is when the present attempt has failed, 0 if never.
     """
 
     sender: str
@@ -68,7 +67,6 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entry: int = 0
     sequence: int = 0
     attempt_ends_ms: int = 0
-    looks: int = 0
     problem: str | None = None
     message: str | None = None
     history: tuple[AttemptNote, ...] = ()
@@ -130,16 +128,30 @@ def placed(record: JobRecord, sequence: int, now_ms: int, pace: Pace) -> JobReco
         sequence=sequence,
         attempt_ends_ms=0 if timeout is None else now_ms + math.ceil(timeout * 1000),
     )
-    return _look_later(_noted(begun, now_ms, JobState.PLACED.value), now_ms, pace)
+    noted = _noted(begun, now_ms, JobState.PLACED.value)
+    return msgspec.structs.replace(noted, next_ms=next_look_ms(noted, now_ms, pace))
 
 
-def seen(record: JobRecord, now_ms: int, pace: Pace, random01: float) -> JobRecord:
-    """The envelope of the present attempt lies there untouched."""
+def seen(record: JobRecord, now_ms: int, random01: float) -> JobRecord:
+    """
+    The envelope of the present attempt lies there untouched.
+
+    Returns:
+        The same record, if it may lie there longer.
+
+    """
     if now_ms >= record.last_ms:
         return overdue(record, now_ms)
     if record.attempt_ends_ms and now_ms >= record.attempt_ends_ms:
         return failed(record, Failure(problem=TIMEOUT), now_ms, random01)
-    return _look_later(msgspec.structs.replace(record, looks=record.looks + 1), now_ms, pace)
+    return record
+
+
+def next_look_ms(record: JobRecord, now_ms: int, pace: Pace) -> int:
+    """When to look into the mailbox: again after as long as the attempt has lasted, so that looks become rare."""
+    wait_ms = min(max(pace.first_ms, now_ms - record.changed_ms), pace.longest_ms)
+    ends = [now_ms + wait_ms, *([record.attempt_ends_ms] if record.attempt_ends_ms else [])]
+    return int(min(*ends, record.last_ms))
 
 
 def failed(record: JobRecord, failure: Failure, now_ms: int, random01: float) -> JobRecord:
@@ -238,14 +250,8 @@ def card_of(record: JobRecord) -> JobCard:
     )
 
 
-def _look_later(record: JobRecord, now_ms: int, pace: Pace) -> JobRecord:
-    wait_ms = min(pace.first_ms << min(record.looks, 20), pace.longest_ms)
-    ends = [now_ms + wait_ms, *([record.attempt_ends_ms] if record.attempt_ends_ms else [])]
-    return msgspec.structs.replace(record, next_ms=int(min(*ends, record.last_ms)))
-
-
 def _changed(record: JobRecord, state: JobState, now_ms: int, **fields: int) -> JobRecord:
-    return msgspec.structs.replace(record, state=state, changed_ms=now_ms, looks=0, **fields)
+    return msgspec.structs.replace(record, state=state, changed_ms=now_ms, **fields)
 
 
 def _noted(record: JobRecord, now_ms: int, outcome: str, message: str | None = None) -> JobRecord:

@@ -40,10 +40,10 @@ class RetrySettings(ServiceSettings, frozen=True, kw_only=True):
     steps_max: Positive = 64
     """Jobs that one replica works on at the same time; half of them at most for one sender."""
 
-    look_seconds: Seconds = 1.0
-    """How soon after an attempt the mailbox is looked at; the next looks follow after twice as long each."""
+    look_seconds: Seconds = 5.0
+    """How soon after an attempt the mailbox is looked at; each time that it lies there the next look comes later."""
 
-    look_max_seconds: Seconds = 60.0
+    look_max_seconds: Seconds = 300.0
     """The longest time between two looks."""
 
     finished_kept_seconds: Seconds = 3_600.0

@@ -92,13 +92,17 @@ class Steps:
                 await self._timers.set(key, record.next_ms)
                 return
             LATENESS.observe(max(self._now_ms() - record.next_ms, 0) / 1000)
-            record = await self._next(record)
+            changed = await self._next(record)
+            if changed == record:
+                # Nothing happened but a look, which is not worth a line in the record.
+                await self._timers.set(key, job.next_look_ms(record, self._now_ms(), self._pace))
+                return
             try:
-                await self._save(found, record)
+                await self._save(found, changed)
             except WrongRevision:
                 continue
-            if record.is_open and record.next_ms > self._now_ms() + EARLY_MS:
-                await self.wake(record)
+            if changed.is_open and changed.next_ms > self._now_ms() + EARLY_MS:
+                await self.wake(changed)
                 return
 
     async def wake(self, record: JobRecord) -> None:
@@ -134,7 +138,7 @@ class Steps:
         if record.entry and not await self._mail.has(record.entry):
             return job.ended(record, JobState.DONE, self._now_ms())
         if record.state is JobState.PLACED:
-            return job.seen(record, self._now_ms(), self._pace, random.random())  # noqa: S311 - spreads load
+            return job.seen(record, self._now_ms(), random.random())  # noqa: S311 - spreads load
         return await self._attempt(record)
 
     async def _attempt(self, record: JobRecord) -> JobRecord:
