@@ -226,7 +226,9 @@ class Agent:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while (message := await self.socket.receive()).type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
                 pass
-        return self.socket.close_code or 0, str(message.extra or "")
+        # The library says 1006 if it could not answer a close that it did read.
+        code = message.data if message.type is aiohttp.WSMsgType.CLOSE else self.socket.close_code
+        return code or 0, str(message.extra or "")
 
     def _read(self, frame: bytes | str) -> Sealed:
         self.place = None

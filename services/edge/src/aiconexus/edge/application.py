@@ -34,7 +34,12 @@ def application(sockets: WebSockets, listing: Listing, health: Health, origins: 
         status = 503 if found.status is Status.UNHEALTHY else 200
         return web.Response(status=status, body=msgspec.json.encode(found), content_type="application/json")
 
+    async def name(_: web.Request, response: web.StreamResponse) -> None:
+        # Instead of the versions of Python and its library.
+        response.headers["Server"] = "aiconexus"
+
     app = web.Application(middlewares=[_cors(origins), _problems], client_max_size=1024)
+    app.on_response_prepare.append(name)
     app.router.add_get("/ws", sockets.serve, allow_head=False)
     app.router.add_get("/health", report)
     app.router.add_get("/agents", listing.serve)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from aiconexus.edge.application import application
 from aiconexus.edge.audit import Audit
+from aiconexus.edge.descriptors import allow
 from aiconexus.edge.doorman import Doorman
 from aiconexus.edge.lease import Lease
 from aiconexus.edge.listing import Listing
@@ -40,6 +41,7 @@ RETRY_SECONDS = 0.3
 @asynccontextmanager
 async def serve(context: Context[EdgeSettings]) -> AsyncIterator[None]:
     """Let agents in for as long as the context is entered."""
+    allow(context.settings.max_connections)
     edge = _Edge(context)
     async with asyncio.TaskGroup() as tasks:
         await edge.prepare()
