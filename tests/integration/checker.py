@@ -118,10 +118,11 @@ class Journal:
 
 
 def read(path: Path) -> list[Line]:
-    """All lines of a journal; none if there is no such file yet."""
+    """All whole lines of a journal, for one may be in the making; none if there is no such file yet."""
     if not path.exists():
         return []
-    return [msgspec.json.decode(line, type=Line) for line in path.read_bytes().splitlines()]
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [msgspec.json.decode(line, type=Line) for line in whole.splitlines()]
 
 
 def judge(lines: Sequence[Line]) -> Verdict:
