@@ -16,7 +16,7 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Receipt, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.did import token_in
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import BusError, StreamRefused
+from aiconexus.protocol.errors import BusError, EnvelopeError, StreamRefused
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.records import MAILBOX
@@ -27,6 +27,7 @@ from aiconexus.relay.mailbox import SUBJECT_OR_STREAM_FULL, expires_ms_of, store
 
 EXPIRED = Counter("aiconexus_relay_envelopes_expired", "Envelopes that nobody read in time.")
 POSTPONED = Counter("aiconexus_relay_notices_postponed", "Notices of expiry for which the sender had no room.")
+UNREADABLE = Counter("aiconexus_relay_entries_unreadable", "Entries that ended and could not be read.")
 HOLDS_LEASE = Gauge("aiconexus_relay_sweeper_active", "1 in the replica that expires envelopes.")
 KEPT = Gauge("aiconexus_relay_mailbox_envelopes", "Envelopes in all mailboxes.")
 KEPT_BYTES = Gauge("aiconexus_relay_mailbox_bytes", "Bytes of all mailboxes.")
@@ -141,6 +142,9 @@ class Sweeper:
                 await self._tell(envelope, Codec(sealed.codec))
             if await self._streams.delete(MAILBOX, sequence):
                 EXPIRED.inc()
+        except EnvelopeError:
+            # Nobody could be told, and it must not stop the others: the stream forgets it by its age.
+            UNREADABLE.inc()
         except StreamRefused as refused:
             if refused.code != SUBJECT_OR_STREAM_FULL:
                 raise

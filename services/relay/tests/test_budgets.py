@@ -1,0 +1,69 @@
+import pytest
+
+from aiconexus.relay.budgets import Budgets
+
+
+def taken(budgets: Budgets, sender: str, now: float, count: int) -> list[int | None]:
+    """What a number of requests at the same time are told."""
+    return [budgets.take(sender, now) for _ in range(count)]
+
+
+def test_a_burst_passes_and_the_next_waits() -> None:
+    """A rested sender may use its whole burst at once, then it learns when to come again."""
+    budgets = Budgets(10, 3, senders_max=10)
+
+    assert taken(budgets, "ann", 1000.0, 4) == [0, 0, 0, 100]
+
+
+def test_the_rate_is_kept_in_the_long_run() -> None:
+    """Whoever asks at the rate is never refused, however long."""
+    budgets = Budgets(10, 1, senders_max=10)
+
+    assert {0} == {budgets.take("ann", 1000.0 + number / 10) for number in range(10_000)}
+
+
+def test_waiting_as_told_is_enough() -> None:
+    """The time that a refusal names is the time after which the next request passes."""
+    budgets = Budgets(10, 2, senders_max=10)
+    wait_ms = taken(budgets, "ann", 1000.0, 3)[-1]
+    assert wait_ms
+
+    assert budgets.take("ann", 1000.0 + wait_ms / 1000) != 0
+    assert budgets.take("bob", 1000.0) == 0
+    assert budgets.take("ann", 1000.0 + wait_ms / 1000 + 0.2) == 0
+
+
+def test_who_goes_on_is_ignored() -> None:
+    """Refusals are charged too: after a second burst of them there is no answer, and it is not charged any more."""
+    budgets = Budgets(10, 2, senders_max=10)
+
+    assert taken(budgets, "ann", 1000.0, 7) == [0, 0, 100, 200, None, None, None]
+    assert budgets.take("ann", 1000.5) == 0
+
+
+def test_one_sender_does_not_spend_for_another() -> None:
+    """Each sender has a budget of its own."""
+    budgets = Budgets(1, 1, senders_max=10)
+    taken(budgets, "ann", 1000.0, 5)
+
+    assert budgets.take("bob", 1000.0) == 0
+
+
+def test_the_quietest_sender_is_forgotten_first() -> None:
+    """Memory is bounded, and a flood of names does not free whoever goes on asking."""
+    budgets = Budgets(1, 1, senders_max=2)
+    taken(budgets, "ann", 1000.0, 1)
+    taken(budgets, "bob", 1000.0, 1)
+    taken(budgets, "ann", 1000.0, 1)
+    taken(budgets, "carl", 1000.0, 1)
+
+    assert [budgets.take("bob", 1000.0), budgets.take("carl", 1000.0) != 0] == [0, True]
+
+
+@pytest.mark.parametrize("rest", [10, 100_000])
+def test_rest_does_not_add_up_beyond_the_burst(rest: float) -> None:
+    """However long the rest, the burst is the burst."""
+    budgets = Budgets(10, 3, senders_max=10)
+    taken(budgets, "ann", 1000.0, 3)
+
+    assert taken(budgets, "ann", 1000.0 + rest, 4).count(0) == 3
