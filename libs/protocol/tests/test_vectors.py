@@ -163,7 +163,7 @@ def test_every_problem_of_an_envelope_has_a_case() -> None:
     """What can be wrong with an envelope alone is in the list."""
     elsewhere = {"conflict", "unknown_agent", "key_revoked", "no_handler", "taken_over", "too_many_connections"}
     names = {problem.name for problem in PROBLEMS.values() if not problem.retryable}
-    handlers = {"handler_failed", "handler_interrupted"}
+    handlers = {"handler_failed", "handler_interrupted", "cancelled", "stream_gap"}
     jobs = {"unknown_job", "job_ended", "invalid_policy"}
 
     assert names - elsewhere - handlers - jobs == {case.problem for case in CASES}

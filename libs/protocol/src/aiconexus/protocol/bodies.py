@@ -139,22 +139,35 @@ class Intent(Body, frozen=True):
 
 
 class ExecRequest(Body, frozen=True):
-    """A call of one capability with arguments; the callee gives up after ``timeout_ms``."""
+    """
+    A call of one capability with arguments.
+
+    It is not begun later than ``timeout_ms`` after its creation. The callee gives up when it has not said anything for
+    ``timeout_ms``, and ``ceiling_ms`` after it began in any case. With ``stream``, CHUNKs are welcome.
+    """
 
     TYPE: ClassVar[str] = "EXEC_REQUEST"
     capability: Capability | None = None
     args: dict[str, Any] = {}
     timeout_ms: Count | None = None
+    ceiling_ms: Count | None = None
     stream: bool = False
 
 
 class ExecResponse(Body, frozen=True):
-    """The one answer to a call."""
+    """
+    The one answer to a call.
+
+    After an error, ``problem`` is its name in ``problems`` if it is not ``handler_failed``. After a streamed answer,
+    ``chunks`` is how many CHUNKs it had.
+    """
 
     TYPE: ClassVar[str] = "EXEC_RESPONSE"
     status: Outcome
     result: Any = None
     error: LongText | None = None
+    problem: Annotated[str, Meta(max_length=64)] | None = None
+    chunks: Count | None = None
     execution_time_ms: float | None = None
     stream_url: Text | None = None
 

@@ -23,7 +23,8 @@ class Chunk(Body, frozen=True):
     """
     From the callee: one part of a streamed answer, counted from 0 without a hole.
 
-    ``last`` ends the stream; EXEC_RESPONSE follows. ``digest``, on the last one, is the SHA-256 of all parts in hex.
+    ``last`` ends the stream; EXEC_RESPONSE follows. The last one may be without ``data`` and is no part then; its
+    ``digest`` is the SHA-256 of all parts in hex, each in its RFC 8785 form and followed by a line feed.
     """
 
     TYPE: ClassVar[str] = "CHUNK"
@@ -41,7 +42,12 @@ class Cancel(Body, frozen=True):
 
 
 class Resume(Body, frozen=True):
-    """From the caller: send the chunks again from ``next`` on."""
+    """
+    From the caller: I have taken all chunks below ``next``, forget them.
+
+    With ``again``, what came behind them never reached me: send it again.
+    """
 
     TYPE: ClassVar[str] = "RESUME"
     next: Count
+    again: bool = True

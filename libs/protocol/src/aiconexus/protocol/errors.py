@@ -8,7 +8,7 @@ AiconexusError
 │                   · InvalidKeyFile
 ├── SessionError    Refused · TooManyConnections · TakenOver
 ├── DeliveryError   MailboxFull · RateLimited · NotAcknowledged · HandlerFailed · HandlerInterrupted · NoHandler
-│                   · UnknownJob · JobEnded · TooManyJobs
+│                   · CallCancelled · StreamGap · NoHolder · UnknownJob · JobEnded · TooManyJobs
 ├── BusError        BusUnavailable · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
 ├── SettingsError
 ├── InvalidPolicy
@@ -327,6 +327,42 @@ class NoHandler(DeliveryError):
 
     def __str__(self) -> str:
         return f"no handler for {_shown(self.type)}"
+
+
+class CallCancelled(DeliveryError):
+    """The caller does not want the answer any more."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(id_)
+        self.id = id_
+
+    def __str__(self) -> str:
+        return f"the call {self.id} was cancelled by its caller"
+
+
+class StreamGap(DeliveryError):
+    """Chunks of a streamed answer are lost: those from ``first`` up to, without it, ``end``."""
+
+    def __init__(self, id_: str, first: int, end: int | None) -> None:
+        super().__init__(id_, first, end)
+        self.id = id_
+        self.first = first
+        self.end = end
+
+    def __str__(self) -> str:
+        upto = "on" if self.end is None else f"up to {self.end - 1}"
+        return f"the answer to {self.id} lacks the chunks from {self.first} {upto}"
+
+
+class NoHolder(DeliveryError):
+    """Nobody who is here has the capability, or all of them refuse."""
+
+    def __init__(self, capability: str) -> None:
+        super().__init__(capability)
+        self.capability = capability
+
+    def __str__(self) -> str:
+        return f"nobody who is here takes calls of {_shown(self.capability)}"
 
 
 class UnknownJob(DeliveryError):
