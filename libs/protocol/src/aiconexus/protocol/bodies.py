@@ -142,7 +142,7 @@ class ExecRequest(Body, frozen=True):
     """
     A call of one capability with arguments.
 
-    It is not begun later than ``timeout_ms`` after its creation. The callee gives up when it has not said anything for
+    It is not begun later than ``begin_ms`` after its creation. The callee gives up when it has not said anything for
     ``timeout_ms``, and ``ceiling_ms`` after it began in any case. With ``stream``, CHUNKs are welcome.
     """
 
@@ -151,6 +151,7 @@ class ExecRequest(Body, frozen=True):
     args: dict[str, Any] = {}
     timeout_ms: Count | None = None
     ceiling_ms: Count | None = None
+    begin_ms: Count | None = None
     stream: bool = False
 
 
