@@ -18,6 +18,7 @@ from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as ClientSubscription
 
 from aiconexus.bus.nkeys import user_nkey
+from aiconexus.bus.replies import Replies
 from aiconexus.bus.wire import MessageParser, headers_of, publication
 from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
@@ -30,6 +31,7 @@ RECONNECT_MAX_SECONDS = 3.0
 CONNECT_TIMEOUT_SECONDS = 5
 PING_SECONDS = 10
 PENDING_MAX_BYTES = 8 * 1024 * 1024
+NO_RESPONDERS = "503"
 
 _LOGIN_ERRORS = (
     "authentication expired",
@@ -210,6 +212,9 @@ class Session:
         self._client = client
         self._urls = tuple(urls)
         self._up = up
+        self._replies: Replies[Incoming] = Replies(client.new_inbox())
+        self._listening = asyncio.Lock()
+        self._hears_replies = False
 
     @classmethod
     async def connect(
@@ -331,16 +336,27 @@ class Session:
             BusUnavailable: If the session is closed or its buffer is full.
 
         """
+        await self._hear_replies()
+        reply, answering = self._replies.expect()
         try:
-            return await self._client.request(
-                subject, data, timeout_seconds, headers=dict(headers) if headers else None
-            )
-        except nats.errors.NoRespondersError as error:
-            raise NoResponders(subject) from error
-        except nats.errors.TimeoutError as error:
+            async with asyncio.timeout(timeout_seconds):
+                await self.publish(subject, data, reply=reply, headers=headers)
+                answer = await answering
+        except TimeoutError as error:
             raise RequestTimedOut(subject, timeout_seconds) from error
-        except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(self._urls, str(error)) from error
+        finally:
+            self._replies.forget(reply)
+        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
+            raise NoResponders(subject)
+        return answer
+
+    async def _hear_replies(self) -> None:
+        if self._hears_replies:
+            return
+        async with self._listening:
+            if not self._hears_replies:
+                await self.subscribe(self._replies.subject, self._replies.take, direct=True)
+                self._hears_replies = True
 
     async def subscribe(
         self,
