@@ -21,7 +21,7 @@ from aiconexus.bus.session import Session
 from aiconexus.bus.testing import NatsServer
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Ack, Body, Error, Fetch, Mail, Message, Receipt, ReceiptStatus
-from aiconexus.protocol.errors import RemoteProblem
+from aiconexus.protocol.errors import BusError, RemoteProblem
 from aiconexus.protocol.job_bodies import JobShown, JobState, Return, Schedule, Scheduled, ShowJob
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
@@ -149,18 +149,31 @@ class Agent:
         return compose(Message(content=content), self.key, to.did, **given)
 
     async def ask(self, body: Body, answer: type[B], service: str = "retry") -> B:
-        """Ask a service, through the edge that the test is; an ERROR is raised."""
+        """Ask a service, through the edge that the test is, until it is there; an ERROR is raised."""
         to = self._world.keys[service].did
-        sealed = compose(body, self.key, to, id_=new_id(), now_ms=now_ms())
-        subject = subjects.send(self.key.token, service, body.TYPE.lower())
-        incoming = await self._world.edge.request(subject, sealed, timeout_seconds=PATIENCE_SECONDS)
-        letter = unseal(incoming.data, REPLY_MAX_BYTES)
-        assert (to, self.did) == (letter.envelope.sender, letter.envelope.recipient)
-        said = letter.body
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while True:
+                said = await self._ask_once(service, body)
+                if said is not None:
+                    break
+                await asyncio.sleep(0.05)
         if isinstance(said, Error):
             raise RemoteProblem(to, said)
         assert isinstance(said, answer), said
         return said
+
+    async def _ask_once(self, service: str, body: Body) -> Body | None:
+        to = self._world.keys[service].did
+        sealed = compose(body, self.key, to, id_=new_id(), now_ms=now_ms())
+        subject = subjects.send(self.key.token, service, body.TYPE.lower())
+        try:
+            incoming = await self._world.edge.request(subject, sealed, timeout_seconds=1)
+        except BusError:
+            return None
+        letter = unseal(incoming.data, REPLY_MAX_BYTES)
+        assert (to, self.did) == (letter.envelope.sender, letter.envelope.recipient)
+        said = letter.body
+        return None if isinstance(said, Error) and said.problem in ("unavailable", "timeout") else said
 
     async def schedule(self, letter: bytes, policy: RetryPolicy = QUICK, not_before_ms: int = 0) -> Scheduled:
         """Leave an envelope to retry."""

@@ -40,20 +40,29 @@ class Bundles(Generic[In, Out]):
         self._lanes = lanes
         self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy = 0
 
     async def add(self, item: In) -> Out:
         """Have something asked, and await its answer."""
         future: asyncio.Future[Out] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._tasks) < self._lanes:
+        if self._busy < self._lanes:
+            self._busy += 1
             task = asyncio.get_running_loop().create_task(self._run())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
 
     async def _run(self) -> None:
-        # A turn of the loop lets those come along who want something at the same moment.
-        await asyncio.sleep(0)
+        try:
+            # A turn of the loop lets those come along who want something at the same moment.
+            await asyncio.sleep(0)
+            await self._empty()
+        finally:
+            # At once, and not when the task is seen to have ended: what comes in between needs a lane.
+            self._busy -= 1
+
+    async def _empty(self) -> None:
         while bundle := self._next():
             futures = [future for _, future in bundle if not future.done()]
             try:
