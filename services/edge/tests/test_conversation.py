@@ -326,3 +326,34 @@ async def test_json_reader_gets_binary_mail_in_the_opaque_form(edge: Edge, agent
     assert isinstance(item, MailItem)
     assert (b"", Codec.MSGPACK) == (signature, item.codec)
     assert Message(content=1) == unseal(Sealed(item.codec, item.payload, item.signature)).body
+
+
+async def test_one_of_many_simultaneous_sessions_stays(world: World, agents: Agents) -> None:
+    """However many connections of one key register at once, on two edges: one is left, and it works."""
+    async with world.edge() as one, world.edge() as two:
+        key = new_key()
+        rivals = [await agents.stranger((one, two)[number % 2], key=key) for number in range(10)]
+        await asyncio.gather(*(rival.send(rival.registration()) for rival in rivals))
+        endings = [asyncio.create_task(rival.ending()) for rival in rivals]
+        async with asyncio.timeout(10):
+            while sum(each.done() for each in endings) < len(rivals) - 1:
+                await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED, timeout=0.1)
+        left = next(rival for rival, each in zip(rivals, endings, strict=True) if not each.done())
+        codes = {each.result()[0] for each in endings if each.done()}
+        ending = endings[rivals.index(left)]
+        ending.cancel()
+        await asyncio.wait({ending})
+
+        assert {Close.TAKEN_OVER} == codes
+        assert Pong(sequence=1) == await left.ask(Ping(sequence=1), left.services["edge"])
+
+
+async def test_requests_beyond_the_bound_wait_and_all_are_answered(world: World, agents: Agents) -> None:
+    """An edge that may ask one thing at a time for a connection reads on when it is answered."""
+    async with world.edge(requests_max=1) as edge:
+        agent = await agents.agent(edge)
+        for number in range(50):
+            await agent.say(Ping(sequence=number), agent.services["relay"])
+        answers = [(await agent.next()).body for _ in range(50)]
+
+        assert [Pong(sequence=number) for number in range(50)] == answers

@@ -83,7 +83,7 @@ class Farewells:
             did=connection.did,
             session=connection.session,
             edge=self._context.instance,
-            reason=reason and reason[:REASON_CHARACTERS],
+            reason=reason and "".join(filter(str.isprintable, reason))[:REASON_CHARACTERS],
         )
 
     def _add(self, detach: Detach) -> None:
