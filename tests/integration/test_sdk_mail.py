@@ -153,10 +153,15 @@ async def test_mail_that_nobody_handles_is_a_dead_letter(host: Host) -> None:
 async def test_unknown_recipient_is_refused_quickly(host: Host, here: str) -> None:
     """Nobody waits for an agent that never was."""
     alice = await host.open(host.make(here))
+    notices: asyncio.Queue[Notice] = asyncio.Queue()
+    alice.on_receipt(notices.put_nowait)
 
     with pytest.raises(RemoteProblem) as caught:
         await alice.send(Identity.generate().did, "hello", timeout=SECONDS)
+    async with asyncio.timeout(SECONDS):
+        notice = await notices.get()
     assert caught.value.error.problem == "unknown_agent"
+    assert (alice.did, ReceiptStatus.DEAD_LETTERED) == (notice.reporter, notice.status)
 
 
 async def test_policy_of_the_recipient_counts(host: Host) -> None:

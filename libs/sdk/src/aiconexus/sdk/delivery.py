@@ -29,7 +29,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """
     How far an envelope of ours has come, as a receipt said.
 
-    ``reporter`` signed the receipt, ``sequence`` is the place in the recipient's mailbox, ``problem`` why it died.
+    ``reporter`` signed the receipt, or is our own DID if it could not even be stored. ``sequence`` is the place in the
+    recipient's mailbox, ``problem`` why it died.
     """
 
     id: str

@@ -124,14 +124,7 @@ class Outbox:
             return None
         if item.status in (ReceiptStatus.PROCESSED, ReceiptStatus.DELIVERED) and reporter != row.recipient:
             return None
-        notice = Notice(
-            id=item.id,
-            recipient=row.recipient,
-            reporter=reporter,
-            status=item.status,
-            sequence=item.sequence,
-            problem=item.problem,
-        )
+        notice = _notice(row, reporter, item.status, sequence=item.sequence, problem=item.problem)
         self._close(notice)
         return notice
 
@@ -193,19 +186,14 @@ class Outbox:
         except AiconexusError as error:
             self._bury(row, EnvelopeExpired(row.id, row.ends_ms) if is_over() else error)
             return
-        self.rows.mark_stored(row.id)
         sent = self._sent.get(row.id)
         if sent is not None:
             sent.note_stored(item.sequence)
-        self._on_receipt(
-            Notice(
-                id=row.id,
-                recipient=row.recipient,
-                reporter=self._link.services.did_of("relay"),
-                status=ReceiptStatus.STORED,
-                sequence=item.sequence,
-            )
-        )
+        relay = self._link.services.did_of("relay")
+        self._on_receipt(_notice(row, relay, ReceiptStatus.STORED, sequence=item.sequence))
+        # The application hears it before we write that it did: a crash in between makes us ask the relay again.
+        await asyncio.sleep(0)
+        self.rows.mark_stored(row.id)
 
     async def _attempt(self, row: OutRow) -> ReceiptItem:
         await self._wait_online(row)
@@ -243,9 +231,16 @@ class Outbox:
     def _bury(self, row: OutRow, error: AiconexusError) -> None:
         problem = error.error.problem if isinstance(error, RemoteProblem) else problem_of(error).name
         self.rows.mark_dead(row.id, problem)
+        is_late = isinstance(error, EnvelopeExpired)
+        status = ReceiptStatus.EXPIRED if is_late else ReceiptStatus.DEAD_LETTERED
+        self._on_receipt(_notice(row, self._link.services.voice.did, status, problem=problem))
         self._on_dead(row.id, error)
         sent = self._sent.get(row.id)
         if sent is None:
             self._on_error(error)
         else:
             sent.note_failed(error)
+
+
+def _notice(row: OutRow, reporter: str, status: ReceiptStatus, **facts: Any) -> Notice:
+    return Notice(id=row.id, recipient=row.recipient, reporter=reporter, status=status, **facts)
