@@ -41,7 +41,7 @@ from aiconexus.cli.home import Home
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Ack, Acked, Message, Receipt, ReceiptStatus
 from aiconexus.protocol.keys import SigningKey
-from aiconexus.protocol.records import MAILBOX, PRESENCE, REGISTRY, RegistryRecord
+from aiconexus.protocol.records import PRESENCE, REGISTRY, RegistryRecord
 from aiconexus.protocol.seal import check_seal, compose, peek, split, unseal
 
 SENDERS = 16
@@ -412,7 +412,7 @@ def main() -> None:
     figures: dict[str, Any] = uvloop.run(measure())
     if arguments.json:
         rounded = {name: round(value, 4) for name, value in figures.items()}
-        print(msgspec.json.encode(rounded | {"relay.body_bytes": BODY_BYTES, "stream": MAILBOX}).decode())
+        print(msgspec.json.encode(rounded | {"relay.body_bytes": BODY_BYTES}).decode())
     else:
         print(table(figures))
 
