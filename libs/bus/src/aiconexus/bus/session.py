@@ -10,18 +10,19 @@ import base64
 import random
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
-import msgspec
 import nats.errors
 from nats.aio.client import Client, Server
 from nats.aio.subscription import Subscription as ClientSubscription
 
+from aiconexus.bus.client import LOGIN_ERRORS, Handler, HealingClient, Incoming
 from aiconexus.bus.nkeys import user_nkey
 from aiconexus.bus.replies import Replies
-from aiconexus.bus.wire import MessageParser, headers_of, publication
 from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
+
+__all__ = ["Handler", "Incoming", "Session", "Subscription"]
 
 NONCE = re.compile(r"[A-Za-z0-9_-]{11,22}")
 """The only thing that the key signs for a server: a signature over anything else could be an envelope's."""
@@ -32,105 +33,6 @@ CONNECT_TIMEOUT_SECONDS = 5
 PING_SECONDS = 10
 PENDING_MAX_BYTES = 8 * 1024 * 1024
 NO_RESPONDERS = "503"
-
-_LOGIN_ERRORS = (
-    "authentication expired",
-    "authentication revoked",
-    "authentication timeout",
-    "authorization violation",
-    "maximum connections",
-    "server shutdown",
-)
-
-
-class Incoming(Protocol):
-    """What arrives on a subscription."""
-
-    subject: str
-    reply: str
-    data: bytes
-
-    @property
-    def headers(self) -> Mapping[str, str] | None:
-        """NATS headers, if there are any."""
-
-
-class Message(msgspec.Struct, gc=False):
-    """What arrives on the short way."""
-
-    subject: str
-    reply: str
-    data: bytes
-    headers: Mapping[str, str] | None
-
-
-Handler = Callable[[Incoming], Awaitable[None]]
-
-
-class _Client(Client):
-    """nats-py 2.16 with its defects mended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ps = MessageParser(self)
-        self._direct: dict[int, Handler] = {}
-
-    async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
-        # The library writes PING to the socket at once, before queued SUB and PUB: its flush is no barrier.
-        self._pongs.append(future or asyncio.get_running_loop().create_future())
-        await self._send_command(b"PING\r\n")
-        await self._flush_pending()
-
-    def shorten(self, subscription: ClientSubscription, handler: Handler) -> None:
-        """Have a handler called while the socket is read, without a queue and a task between them."""
-        self._direct[subscription._id] = handler  # noqa: SLF001 - what the server calls it
-
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        handler = self._direct.get(sid)
-        if handler is None:
-            await super()._process_msg(sid, subject, reply, data, headers)  # type: ignore[arg-type] # it takes None
-            return
-        try:
-            await handler(Message(subject.decode(), reply.decode(), data, headers_of(headers) if headers else None))
-        except Exception as error:  # noqa: BLE001 - a handler must not end the reading, as in the library itself
-            await self._error_cb(error)
-
-    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
-        self._direct.pop(sid, None)
-        super()._remove_sub(sid, max_msgs)
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        return headers_of(headers) if headers else None
-
-    async def hand_over(self, subject: str, data: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
-        """Publish, by the short way whenever there is a server."""
-        if not self.is_connected or len(data) > self.max_payload or self._flush_queue is None:
-            await self.publish(subject, data, reply, dict(headers) if headers else None)
-            return
-        await self._send_command(publication(subject, data, reply, headers))
-        if self._flush_queue.empty():
-            await self._flush_pending()
-
-    async def _process_pong(self) -> None:
-        # A flush that timed out leaves a cancelled future behind; the late PONG would end the library's read loop.
-        self._pings_outstanding = 0
-        if self._pongs and not (future := self._pongs.pop(0)).done():
-            future.set_result(True)
-
-    async def _read_loop(self) -> None:
-        # Whatever ends the library's read loop, a connection that nobody reads must be replaced.
-        await super()._read_loop()
-        if self.is_connected:
-            await self._process_op_err(nats.errors.StaleConnectionError())
-
-    async def _process_err(self, err_msg: str) -> None:
-        # The library closes for good when a login expires or is revoked; a new login may well succeed.
-        if self.is_connected and any(text in err_msg for text in _LOGIN_ERRORS):
-            error = nats.errors.Error(f"nats: {err_msg}")
-            await self._error_cb(error)
-            await self._process_op_err(error)
-            return
-        await super()._process_err(err_msg)
 
 
 class _Events:
@@ -154,7 +56,7 @@ class _Events:
     async def error(self, error: Exception) -> None:
         if not self.refused.is_set():
             self.last = error
-        if not self.up.is_set() and any(text in str(error).lower() for text in _LOGIN_ERRORS):
+        if not self.up.is_set() and any(text in str(error).lower() for text in LOGIN_ERRORS):
             self.refused.set()
         if self._on_error is not None:
             self._on_error(error)
@@ -208,7 +110,7 @@ class Session:
     lost: use a request wherever it matters.
     """
 
-    def __init__(self, client: _Client, urls: Sequence[str], up: asyncio.Event) -> None:
+    def __init__(self, client: HealingClient, urls: Sequence[str], up: asyncio.Event) -> None:
         self._client = client
         self._urls = tuple(urls)
         self._up = up
@@ -250,7 +152,7 @@ class Session:
             BusUnavailable: Unless ``forever``, if no server accepts us.
 
         """
-        client = _Client()
+        client = HealingClient()
         client._public_nkey = user_nkey(key.public_key)  # noqa: SLF001 - the library wants the nkeys package otherwise
         client._auth_configured = True  # noqa: SLF001 - likewise
         events = _Events(on_down, on_up, on_closed, on_error)
