@@ -37,12 +37,12 @@ class Budgets:
         """
         full_at = self._full_at.pop(sender, 0.0)
         full_at = max(full_at, now) + self._interval
-        over = full_at - now - self._tolerance
+        # A hair of tolerance, because the sums of floats are not exact.
+        over = full_at - now - self._tolerance - self._interval * 1e-6
         if over > self._tolerance:
             self._full_at[sender] = full_at - self._interval
             return None
         self._full_at[sender] = full_at
         if len(self._full_at) > self._senders_max:
             self._full_at.popitem(last=False)
-        # A hair of tolerance, because the sums of floats are not exact.
-        return 0 if over <= self._interval * 1e-6 else int(over * 1000) + 1
+        return 0 if over <= 0 else int(over * 1000) + 1

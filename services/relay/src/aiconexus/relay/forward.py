@@ -14,9 +14,9 @@ from aiconexus.protocol.replay import ReplayWindow
 from aiconexus.protocol.seal import Codec, Letter
 from aiconexus.relay import admission
 from aiconexus.relay.answers import Answers, Ask
-from aiconexus.relay.budgets import Budgets
 from aiconexus.relay.lanes import Lanes
 from aiconexus.relay.roster import Roster
+from aiconexus.runtime.budgets import Budgets
 
 FORWARDED = Counter("aiconexus_relay_envelopes_forwarded", "Live envelopes that were handed to a connected agent.")
 

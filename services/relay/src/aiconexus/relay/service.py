@@ -13,7 +13,6 @@ from aiconexus.protocol.bodies import Ack, Fetch
 from aiconexus.protocol.job_bodies import Look, Place
 from aiconexus.protocol.records import MAILBOX, PRESENCE, REGISTRY, RELAY, PresenceRecord, RegistryRecord
 from aiconexus.relay.answers import Answers
-from aiconexus.relay.budgets import Budgets
 from aiconexus.relay.forward import Forwarder
 from aiconexus.relay.handlers import Mailboxes
 from aiconexus.relay.lease import Lease
@@ -24,6 +23,7 @@ from aiconexus.relay.roster import Roster
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.relay.submit import Intake
 from aiconexus.relay.sweeper import Sweeper
+from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.desk import Desk
 from aiconexus.runtime.refusals import Refusals

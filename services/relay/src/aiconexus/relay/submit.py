@@ -17,10 +17,10 @@ from aiconexus.protocol.errors import AiconexusError, BusError, NotAcknowledged,
 from aiconexus.protocol.records import RegistryRecord
 from aiconexus.relay import admission
 from aiconexus.relay.answers import CODECS, Answers, Ask
-from aiconexus.relay.budgets import Budgets
 from aiconexus.relay.lanes import Lanes
 from aiconexus.relay.placing import Offer, Placer
 from aiconexus.relay.roster import Roster
+from aiconexus.runtime.budgets import Budgets
 
 IGNORED = Counter("aiconexus_relay_envelopes_ignored", "Envelopes of senders that go on after being refused.")
 

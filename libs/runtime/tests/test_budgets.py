@@ -1,6 +1,6 @@
 import pytest
 
-from aiconexus.relay.budgets import Budgets
+from aiconexus.runtime.budgets import Budgets
 
 
 def taken(budgets: Budgets, sender: str, now: float, count: int) -> list[int | None]:
