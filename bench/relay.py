@@ -1,23 +1,20 @@
 """
 How fast one relay worker is, against the two things that it cannot be faster than.
 
-`./dev bench relay [--json]` starts a nats-server with the platform's accounts, one relay process (the real service) and
-an echo process, and hands over pre-sealed envelopes of several agents, each on a connection of its own in the agents'
-account. It measures, in the same run:
+`./dev bench relay [--json]` starts the platform (nats-server, identity, one relay) and an echo process, and hands over
+pre-sealed envelopes of several agents, each logged in and registered on a connection of its own. It measures, in the
+same run:
 
 - `relay.ratio_to_verify`: envelopes verified, stored and answered per second, over the Ed25519 verifications per second
   of one core. Bodies of 512 bytes. `relay.cpu_ratio_to_verify` is the same in CPU time, which a busy machine disturbs
   less.
 - `delivery.p50_ratio`, `delivery.p99_ratio`: sender to recipient by way of relay and mailbox, over the round trip of a
-  raw NATS request, alternating in small portions.
-
-The only shortcut: the agents' keys stand in the server's configuration and in the registry, so that no identity runs.
+  raw NATS request, in turn.
 """
 
 import argparse
 import asyncio
 import os
-import signal
 import statistics
 import sys
 import tempfile
@@ -31,17 +28,13 @@ import msgspec
 import psutil
 import uvloop
 
-from aiconexus.bus.accounts import render_server_config
-from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import new_id, now_ms
-from aiconexus.bus.nkeys import user_nkey
 from aiconexus.bus.session import Incoming, Session
-from aiconexus.bus.testing import NatsServer, running
-from aiconexus.cli.home import Home
+from aiconexus.cli.platform import Platform
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Ack, Acked, Message, Receipt, ReceiptStatus
+from aiconexus.protocol.bodies import Ack, Acked, Message, Receipt, ReceiptStatus, Register, Registered
+from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.keys import SigningKey
-from aiconexus.protocol.records import PRESENCE, REGISTRY, RegistryRecord
 from aiconexus.protocol.seal import check_seal, compose, peek, split, unseal
 
 SENDERS = 16
@@ -56,6 +49,14 @@ VERIFY_SECONDS = 0.3
 PORTIONS = 20
 PORTION_SAMPLES = 150
 READY_SECONDS = 20
+
+HIGH_LIMITS = {
+    "AICONEXUS_RELAY_LOG_LEVEL": "warning",
+    "AICONEXUS_RELAY_MAILBOX_MAX_ENVELOPES": "1000000",
+    "AICONEXUS_RELAY_SENDER_RATE_PER_SECOND": "1000000",
+    "AICONEXUS_RELAY_SENDER_BURST": "1000000",
+}
+"""So that only speed limits."""
 
 
 class Agent:
@@ -254,7 +255,6 @@ async def delivery(sender: Agent, recipient: Agent) -> dict[str, float]:
             started = time.perf_counter()
             await sender.session.request(echo, data)
             samples[0].append(time.perf_counter() - started)
-        for data in envelopes:
             started = time.perf_counter()
             answer = await sender.session.request(submit, data)
             samples[2].append(time.perf_counter() - started)
@@ -282,49 +282,14 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 @asynccontextmanager
-async def bus(home: Home, agents: Sequence[SigningKey]) -> AsyncIterator[NatsServer]:
-    """The platform's server, with these agents instead of the login by callout."""
-    config = render_server_config(home.server_plan())
-    users = [
-        {
-            "nkey": user_nkey(key.public_key),
-            "permissions": {"publish": [subjects.sends_of(key.token)], "subscribe": [subjects.inbox_of(key.token)]},
-        }
-        for key in agents
-    ]
-    listed = msgspec.json.encode(users).decode()
-    config = config.replace('"AGENTS": {', f'"AGENTS": {{"users": {listed},', 1).split("authorization:")[0]
-    config = "\n".join(line for line in config.splitlines() if not line.startswith("listen:"))
-    async with running(home.path / "nats", config) as server:
-        yield server
-
-
-@asynccontextmanager
-async def process(*command: str, **environ: str) -> AsyncIterator[psutil.Process]:
-    """Another Python process of ours, for as long as the block lasts."""
-    child = await asyncio.create_subprocess_exec(sys.executable, *command, env=os.environ | environ)
+async def echoing(url: str, key: SigningKey) -> AsyncIterator[None]:
+    """Another process that answers raw requests, as fast as a Python process can."""
+    child = await asyncio.create_subprocess_exec(sys.executable, __file__, "--echo", url, key.seed.hex())
     try:
-        yield psutil.Process(child.pid)
+        yield
     finally:
-        if child.returncode is None:
-            child.send_signal(signal.SIGTERM)
-            await child.wait()
-
-
-def relay_settings(home: Home, url: str, ports: Path) -> dict[str, str]:
-    """Limits so high that only speed limits."""
-    settings = {
-        "NATS_URLS": url,
-        "SEED_FILE": str(home.secret_file("relay")),
-        "DIRECTORY_FILE": str(home.directory_file),
-        "METRICS_PORT": "0",
-        "PORTS_FILE": str(ports),
-        "LOG_LEVEL": "warning",
-        "MAILBOX_MAX_ENVELOPES": "1000000",
-        "SENDER_RATE_PER_SECOND": "1000000",
-        "SENDER_BURST": "1000000",
-    }
-    return {f"AICONEXUS_RELAY_{name}": value for name, value in settings.items()}
+        child.terminate()
+        await child.wait()
 
 
 async def echo(url: str, secret: str) -> None:
@@ -339,43 +304,33 @@ async def echo(url: str, secret: str) -> None:
     await asyncio.Event().wait()
 
 
-async def enrol(identity: Session, keys: Sequence[SigningKey]) -> None:
-    """Write the records that identity would write."""
-    registry = await Bucket.ensure(identity, REGISTRY)
-    await Bucket.ensure(identity, PRESENCE, memory=True)
-    for key in keys:
-        record = RegistryRecord(did=key.did, registered_ms=now_ms(), updated_ms=now_ms())
-        await registry.put(key.token, msgspec.msgpack.encode(record))
+async def log_in(url: str, platform: str, relay: str) -> Agent:
+    """A new agent, connected and registered."""
+    key = SigningKey(os.urandom(32))
+    session = await Session.connect([url], key, name="agent", inbox_prefix=subjects.inbox_replies(key.token))
+    register = compose(Register(public_key=key_text_of(key.did)), key, platform, id_=new_id(), now_ms=now_ms())
+    answer = await session.request(subjects.send(key.token, "identity", "register"), register)
+    assert isinstance(unseal(answer.data).body, Registered)
+    return Agent(session, key, relay)
 
 
 async def measure() -> dict[str, float]:
-    """Everything, from the server to the figures."""
+    """Everything, from the platform to the figures."""
     async with AsyncExitStack() as stack:
-        home = Home(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aiconexus-bench-"))) / "home")
-        home.ensure()
-        keys = [SigningKey(os.urandom(32)) for _ in range(SENDERS + 2)]
-        server = await stack.enter_async_context(bus(home, keys))
-        identity = await Session.connect(
-            [server.url], home.key("identity"), name="bench", inbox_prefix=subjects.service_inbox("identity")
-        )
-        stack.push_async_callback(identity.close)
-        await enrol(identity, keys)
-        ports = home.path / "relay.ports"
-        settings = relay_settings(home, server.url, ports)
-        relay = await stack.enter_async_context(process("-m", "aiconexus.relay", **settings))
-        await stack.enter_async_context(process(__file__, "--echo", server.url, home.key("edge").seed.hex()))
-        agents = []
-        for key in keys:
-            session = await Session.connect(
-                [server.url], key, name="agent", inbox_prefix=subjects.inbox_replies(key.token)
-            )
-            stack.push_async_callback(session.close)
-            agents.append(Agent(session, key, home.key("relay").did))
-        await _answering(agents[0], "relay", "submit", keys[0].did)
-        await _answering(agents[0], "edge", "echo", keys[0].did)
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aiconexus-bench-")))
+        platform = await stack.enter_async_context(Platform(home, services=("identity", "relay"), settings=HIGH_LIMITS))
+        url, keys = platform.endpoints().nats, platform.home
+        await stack.enter_async_context(echoing(url, keys.key("edge")))
+        agents = [await log_in(url, keys.platform_did, keys.key("relay").did) for _ in range(SENDERS + 2)]
+        for agent in agents:
+            stack.push_async_callback(agent.session.close)
+        await _answering(agents[0], "edge", "echo", agents[1].key.did)
         figures = await delivery(*agents[SENDERS:])
         senders = agents[:SENDERS]
-        processes = {"relay": relay, "server": psutil.Process(server.pid), "load": psutil.Process()}
+        processes = {
+            name: psutil.Process(platform.pids[part]) for name, part in (("relay", "relay"), ("server", "nats"))
+        }
+        processes["load"] = psutil.Process()
         return {**await throughput(senders, [*senders[1:], senders[0]], processes), **figures}
 
 
