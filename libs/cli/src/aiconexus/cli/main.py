@@ -10,6 +10,7 @@ import typer
 
 from aiconexus.cli.commands.agents import agents
 from aiconexus.cli.commands.call import call
+from aiconexus.cli.commands.dead_letters import dead_letters
 from aiconexus.cli.commands.demo import demo
 from aiconexus.cli.commands.init import init
 from aiconexus.cli.commands.keygen import keygen
@@ -28,6 +29,7 @@ commands = typer.Typer(
 )
 for function in (up, demo, init, keygen, status, agents, send, listen, call):
     commands.command()(function)
+commands.add_typer(dead_letters, name="dead-letters")
 
 
 def app() -> int:

@@ -29,6 +29,7 @@ from aiconexus.sdk.engine import Engine
 from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.identity import Identity
 from aiconexus.sdk.inbox import Counts
+from aiconexus.sdk.jobs import RetryJobs
 from aiconexus.sdk.journal import journal_path
 from aiconexus.sdk.notices import Notices
 from aiconexus.sdk.road_edge import BINARY
@@ -333,6 +334,11 @@ class Agent:
         if did is not None:
             return await engine.live.ping(did, timeout)
         return await engine.link.services.ping(engine.link.road.heart or "identity", timeout)
+
+    @property
+    def jobs(self) -> RetryJobs:
+        """What the retry service does for this agent, and what it gave up."""
+        return RetryJobs(self._open.link.services)
 
     # Whom it knows
 
