@@ -50,7 +50,7 @@ containers *args:
 
 # Services and agents on this machine, talking to each other
 demo *args:
-    aiconexus demo "$@"
+    @aiconexus demo "$@"
 
 # A benchmark: ./dev bench NAME [ARGS]
 bench name *args:
@@ -58,7 +58,7 @@ bench name *args:
 
 # The services on this machine, until interrupted
 up *args:
-    aiconexus up "$@"
+    @aiconexus up "$@"
 
 # The command: ./dev aiconexus status
 aiconexus *args:
