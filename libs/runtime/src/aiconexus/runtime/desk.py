@@ -1,7 +1,7 @@
 """
 Where a service is asked: signed requests in, signed answers out.
 
-Each request runs in a task of its own; there are only so many at a time, further ones wait in the subscription. The
+Each request runs in a task of its own; there are only so many at a time, further ones wait in a backlog. The
 replicas of a service share the requests as a queue group.
 """
 
@@ -22,7 +22,9 @@ from aiconexus.protocol.errors import AiconexusError, Refused, RemoteProblem, Un
 from aiconexus.protocol.problems import INTERNAL, problem_of
 from aiconexus.protocol.seal import Letter
 from aiconexus.runtime.admission import Admission, Errand
+from aiconexus.runtime.backlog import Backlog
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.logs import Throttle
 from aiconexus.runtime.metrics import request_seconds_of, requests_of
 from aiconexus.runtime.refusals import Refusals
 
@@ -93,6 +95,8 @@ class Desk:
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
+        self._workers: dict[asyncio.Task[None], Backlog] = {}
+        self._throttle = Throttle(1)
         self._requests = requests_of(self._service)
         self._request_seconds = request_seconds_of(self._service)
         self.on(Ping, _pong)
@@ -116,7 +120,7 @@ class Desk:
         Hand a verb over unchecked, for what is no envelope and for hot paths.
 
         The handler is called for one message at a time, by agents and by services; it must not wait for long. What it
-        raises is logged as an error of the bus.
+        raises is logged.
         """
         self._raw[verb] = handler
 
@@ -132,7 +136,11 @@ class Desk:
             (subjects.sends_to(self._service), self._on_agent),
             (subjects.service_verbs(self._service), self._on_service),
         ):
-            self._subscriptions.append(await self._session.subscribe(subject, handler, queue=self._service))
+            backlog = Backlog(handler, self._on_lost)
+            self._workers[asyncio.get_running_loop().create_task(backlog.run())] = backlog
+            self._subscriptions.append(
+                await self._session.subscribe(subject, backlog.put, queue=self._service, direct=True)
+            )
         await self._session.barrier()
 
     async def close(self) -> None:
@@ -140,6 +148,10 @@ class Desk:
         for subscription in self._subscriptions:
             await subscription.drain()
         self._subscriptions.clear()
+        for worker, backlog in self._workers.items():
+            await backlog.settle()
+            worker.cancel()
+        self._workers.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -169,6 +181,11 @@ class Desk:
         task = asyncio.get_running_loop().create_task(self._serve(errand))
         self._tasks.add(task)
         task.add_done_callback(self._release)
+
+    def _on_lost(self, error: Exception) -> None:
+        suppressed = self._throttle.admit(now_ms())
+        if suppressed is not None:
+            self._log.error(f"{self._service}.request_lost", reason=str(error), suppressed=suppressed, exc_info=error)
 
     def _release(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
