@@ -174,7 +174,7 @@ async def test_an_edge_hands_over_nothing_but_its_agents_own_word(world: World, 
     """A REGISTER for somebody else, or one that was changed on the way, is refused to the edge itself."""
     edge, key = await world.edge(), new_key()
     elsewhere = registration(key, world.keys["relay"].did)
-    changed = registration(key, world.platform)[:-1] + b"\0"
+    changed = registration(key, world.platform)[:-1] + b"\xff"
     problems = []
     for register in (elsewhere, changed, b"\xc0"):
         with pytest.raises(RemoteProblem) as caught:
