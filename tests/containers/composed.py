@@ -119,6 +119,11 @@ class Composed:
             while not await asyncio.to_thread(condition):
                 await asyncio.sleep(POLL_SECONDS)
 
+    async def until_healthy(self) -> None:
+        """Wait until everything is well: compose gives up at once on what is not."""
+        services = list(self.services())
+        await self.until(lambda: all(is_healthy(one) for service in services for one in self.containers(service)))
+
     async def until_restarted(self, service: str, life: str, index: int = 1) -> None:
         """Wait until the engine has started a replica again after a life, and it is well."""
 

@@ -22,8 +22,10 @@ MAIL = 20
 @pytest_asyncio.fixture
 async def two_relays(composed: Composed) -> AsyncIterator[Composed]:
     """The set with two relays."""
+    await composed.until_healthy()
     await asyncio.to_thread(composed.up, relay=2)
     yield composed
+    await composed.until_healthy()
     await asyncio.to_thread(composed.up, relay=1)
 
 

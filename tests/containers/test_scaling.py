@@ -43,6 +43,7 @@ async def exchange(composed: Composed) -> None:
 
 async def test_relays_come_and_go(composed: Composed) -> None:
     """A second relay takes its share of the mail, and when it leaves again the first does it all."""
+    await composed.until_healthy()
     await asyncio.to_thread(composed.up, relay=2)
     both = composed.containers("relay")
     await exchange(composed)

@@ -50,6 +50,7 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ports_file: str | None = None
     """Where to write the ports that were taken, as JSON."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, and everything above it."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """``auto`` is console on a terminal and JSON elsewhere."""
     environment: Literal["development", "test", "staging", "production"] = "development"
@@ -59,12 +60,15 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     drain_seconds: Seconds = 20.0
     """How long the service may take to finish what it has begun, once it was told to stop."""
     memory_degraded_ratio: Ratio = 0.75
-    """Of the memory limit of the container, or of the machine."""
+    """Of the memory limit of the container, or of the machine, from where on the health report says so."""
     memory_unhealthy_ratio: Ratio = 0.90
+    """From where on the service is not ready."""
     disk_path: str = "/"
     """Whose file system is watched."""
     disk_degraded_ratio: Ratio = 0.85
+    """Likewise for the disk."""
     disk_unhealthy_ratio: Ratio = 0.95
+    """Likewise."""
 
 
 S = TypeVar("S", bound=ServiceSettings)
