@@ -17,7 +17,7 @@ from aiconexus.cli.platform import Platform
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DIALECTS = ("nats", "binary", "text")
-SOME, MORE = 40, 120
+SOME, MORE = 30, 60
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

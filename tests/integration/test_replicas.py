@@ -13,7 +13,7 @@ from aiconexus.cli.platform import Platform
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLATFORM = {"scale": {"identity": 2, "relay": 2, "edge": 2}}
-SOME = 60
+SOME = 40
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
