@@ -28,9 +28,9 @@ deps:
 spelling:
     codespell
 
-# Every test but fuzz and containers: ./dev test [ARGS OF PYTEST]
+# Every test but fuzz and containers, files side by side: ./dev test [ARGS OF PYTEST]; -n 0 for one after the other
 test *args:
-    pytest "$@"
+    pytest -n auto --maxprocesses 4 --dist loadfile "$@"
 
 # Tests with coverage, of everything or one member: ./dev cover [libs/protocol [95]]
 cover member="*" min="0":
