@@ -42,7 +42,7 @@ fuzz *args:
 
 # The services as processes, against each other (part of test)
 integration *args:
-    pytest tests/integration "$@"
+    pytest -n auto --maxprocesses 4 --dist loadfile tests/integration "$@"
 
 # Tests that need a container engine
 containers *args:

@@ -147,7 +147,11 @@ class Traffic:
 
     async def settle(self) -> Verdict:
         """Send nothing more, wait until everything has come to its end, and judge."""
-        await asyncio.gather(*(sender.settle() for sender in self.senders.values()))
+        settled = await asyncio.gather(*(sender.settle() for sender in self.senders.values()), return_exceptions=True)
+        for error in settled:
+            # What did not come to its end in time is named by the verdict.
+            if error is not None and not isinstance(error, TimeoutError):
+                raise error
         return judge(self.lines)
 
     @property

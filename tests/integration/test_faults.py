@@ -4,6 +4,7 @@ SIGKILL of everything, one after the other, while three senders write to three r
 Whatever dies, what was accepted is processed, expired or dead in the end, once, in order, and its sender knows.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def check(verdict: Verdict) -> None:
     assert verdict.accepted == verdict.processed + verdict.expired + verdict.dead
 
 
-@pytest.mark.parametrize("part", ["relay", "edge", "identity", "nats"])
+@pytest.mark.parametrize("part", ["relay", "edge", "identity", "retry", "nats"])
 async def test_killed_part_loses_nothing(platform: Platform, running: Traffic, part: str) -> None:
     """A part of the platform dies without a word and comes back: nothing is lost, doubled, or out of order."""
     await running.grow(Event.HANDLED, SOME)
@@ -45,6 +46,23 @@ async def test_killed_part_loses_nothing(platform: Platform, running: Traffic, p
     verdict = await running.settle()
     running.resume()
 
+    check(verdict)
+
+
+async def test_killed_platform_loses_nothing(platform: Platform, running: Traffic) -> None:
+    """Everything but the agents dies in the same moment, bus included: what was accepted was on disk."""
+    await running.grow(Event.HANDLED, SOME)
+    parts = [part for part, pid in platform.pids.items() if pid is not None]
+    await asyncio.gather(*(platform.kill(part) for part in parts))
+    await running.grow(Event.ATTEMPTED, SOME)
+    # The bus is the first of the parts.
+    await platform.restart(parts[0])
+    await asyncio.gather(*(platform.restart(part) for part in parts[1:]))
+    await running.grow(Event.HANDLED, MORE)
+    verdict = await running.settle()
+    running.resume()
+
+    assert "nats" == parts[0]
     check(verdict)
 
 
