@@ -1,18 +1,28 @@
 """How long an agent waits before it tries again, and what it does not try again."""
 
+import asyncio
+import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.errors import AiconexusError, KeyRevoked, RateLimited, Refused, RemoteProblem, TakenOver
+from aiconexus.protocol.policy import RetryPolicy, RetryState, delay_before
 from aiconexus.protocol.problems import problem_of
 
-FIRST_WAIT_SECONDS = 0.1
-LONGEST_WAIT_SECONDS = 10.0
+STEADY = RetryPolicy(initial_delay_seconds=0.1, max_delay_seconds=10.0, jitter=1.0)
+"""The pace at which an agent tries for ever: exponential, with jitter over the whole delay."""
 
 _REGISTERS_LATER = frozenset({"stale", "expired", "replayed"})
 """Problems of a REGISTER that the next one, with another time and id, may not have."""
+
+Value = TypeVar("Value")
+OnRetry = Callable[[int, float], Any]
+OnExhausted = Callable[[], Any]
+OnFailure = Callable[[Exception], Any]
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -29,17 +39,17 @@ def may_connect_later(error: BaseException) -> bool:
     return isinstance(error, AiconexusError) and not isinstance(error, KeyRevoked | Refused | TakenOver)
 
 
-def wait_seconds(attempt: int, jitter: float, longest: float = LONGEST_WAIT_SECONDS) -> float:
+def wait_seconds(attempt: int, random01: float, policy: RetryPolicy = STEADY) -> float:
     """
-    Exponential backoff with full jitter.
+    The wait of somebody who never gives up.
 
     Args:
         attempt: Attempts already made, starting at 1.
-        jitter: Random number in [0, 1).
-        longest: Seconds that no wait exceeds.
+        random01: Random number in [0, 1).
+        policy: Its formula; how often it would try does not count.
 
     """
-    return jitter * float(min(longest, FIRST_WAIT_SECONDS * 2 ** min(attempt, 32)))
+    return delay_before(policy, min(attempt, policy.max_retries), random01) or 0.0
 
 
 def hinted_seconds(error: BaseException | None) -> float:
@@ -52,7 +62,7 @@ def hinted_seconds(error: BaseException | None) -> float:
 def retrying(
     worth: Callable[[BaseException], bool],
     *,
-    longest: float = LONGEST_WAIT_SECONDS,
+    policy: RetryPolicy = STEADY,
     stop: Callable[[], bool] = lambda: False,
     note: Callable[[BaseException], None] = lambda _: None,
 ) -> AsyncRetrying:
@@ -61,7 +71,7 @@ def retrying(
 
     Args:
         worth: Which errors; others are raised.
-        longest: Seconds between two attempts, unless the remote asks for more.
+        policy: The pace; the remote may ask for more patience.
         stop: When to raise the last error after all.
         note: Called with each error before the wait.
 
@@ -69,7 +79,7 @@ def retrying(
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
-        return hinted_seconds(error) + wait_seconds(state.attempt_number, random.random(), longest)  # noqa: S311 - spreads load, keeps no secret
+        return hinted_seconds(error) + wait_seconds(state.attempt_number, random.random(), policy)  # noqa: S311 - spreads load, keeps no secret
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
@@ -83,3 +93,139 @@ def retrying(
         before_sleep=before_sleep,
         reraise=True,
     )
+
+
+class Retrying:
+    """
+    Try operations by a policy; each one has a state of its own.
+
+    Callbacks may be plain or ``async``.
+
+    Args:
+        policy: How often, and when.
+        on_retry: Told before each wait how many attempts were made, and how many seconds it waits.
+        on_exhausted: Told when attempts or time are used up.
+        on_failure: Told the error with which an operation ends; it is raised, too.
+        worth: Which errors are worth another attempt, if not those that the policy or ``problems`` name: an error of
+            this project says so itself, time-outs and those of the operating system are worth it, others are not.
+        sleep: Waits for so many seconds.
+        clock: Milliseconds since the epoch.
+
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy | None = None,
+        *,
+        on_retry: OnRetry | None = None,
+        on_exhausted: OnExhausted | None = None,
+        on_failure: OnFailure | None = None,
+        worth: Callable[[BaseException], bool] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self.policy = policy or RetryPolicy()
+        self.sleep = sleep
+        self.clock = clock
+        self._on_retry = on_retry
+        self._on_exhausted = on_exhausted
+        self._on_failure = on_failure
+        self._worth = worth or (lambda error: is_worth(self.policy, error))
+
+    def begin(self) -> "Operation":
+        """A new operation, whose state can be looked at while it runs."""
+        return Operation(self)
+
+    async def run(self, function: Callable[[], Awaitable[Value]]) -> Value:
+        """
+        Try until it works.
+
+        Raises:
+            Exception: What the last attempt raised.
+
+        """
+        return await self.begin().run(function)
+
+    def may_retry(self, error: BaseException) -> bool:
+        """Whether an error is worth another attempt."""
+        return isinstance(error, Exception) and self._worth(error)
+
+    async def tell_retry(self, state: RetryState, delay_seconds: float) -> None:
+        """Call ``on_retry``."""
+        await _called(self._on_retry, state.failures, delay_seconds)
+
+    async def tell_end(self, state: RetryState, error: Exception) -> None:
+        """Call ``on_exhausted`` if that is so, and ``on_failure``."""
+        if state.exhausted:
+            await _called(self._on_exhausted)
+        await _called(self._on_failure, error)
+
+
+class Operation:
+    """
+    One operation and how far it has come.
+
+    Args:
+        retrying: Its policy and callbacks.
+
+    """
+
+    def __init__(self, retrying: Retrying) -> None:
+        self.state = RetryState(started_ms=retrying.clock())
+        self.attempts = 0
+        self._retrying = retrying
+        self._delay_seconds = 0.0
+
+    async def run(self, function: Callable[[], Awaitable[Value]]) -> Value:
+        """Try until it works; see ``Retrying.run``."""
+        retries = AsyncRetrying(
+            retry=retry_if_exception(self._is_worth),
+            stop=lambda _: self.state.exhausted,
+            wait=lambda _: self._delay_seconds,
+            before_sleep=self._note_wait,
+            sleep=self._retrying.sleep,
+            reraise=True,
+        )
+        try:
+            return await retries(self._attempt, function)
+        except Exception as error:
+            # Whatever it is, it is told and goes on its way.
+            await self._retrying.tell_end(self.state, error)
+            raise
+
+    async def _attempt(self, function: Callable[[], Awaitable[Value]]) -> Value:
+        self.attempts += 1
+        async with asyncio.timeout(self._retrying.policy.attempt_timeout_seconds):
+            return await function()
+
+    def _is_worth(self, error: BaseException) -> bool:
+        """Count a failure, and say whether another attempt makes sense; ``stop`` says whether there is one."""
+        if not self._retrying.may_retry(error):
+            return False
+        policy, hint = self._retrying.policy, hinted_seconds(error)
+        random01 = random.random()  # noqa: S311 - spreads load, keeps no secret
+        self.state = self.state.after_failure(policy, self._retrying.clock(), random01, at_least_seconds=hint)
+        self._delay_seconds = max(delay_before(policy, self.state.failures, random01) or 0.0, hint)
+        return True
+
+    async def _note_wait(self, _: RetryCallState) -> None:
+        await self._retrying.tell_retry(self.state, self._delay_seconds)
+
+
+def is_worth(policy: RetryPolicy, error: BaseException) -> bool:
+    """Whether a policy lets an error be followed by another attempt."""
+    if isinstance(error, RemoteProblem):
+        return policy.is_worth(error.error.problem, retryable=error.retryable)
+    if isinstance(error, AiconexusError):
+        problem = problem_of(error)
+        return policy.is_worth(problem.name, retryable=problem.retryable)
+    if isinstance(error, TimeoutError):
+        return policy.is_worth("timeout", retryable=True)
+    return isinstance(error, OSError) and policy.is_worth("unavailable", retryable=True)
+
+
+async def _called(callback: Callable[..., Any] | None, *facts: Any) -> None:
+    if callback is not None:
+        result = callback(*facts)
+        if inspect.isawaitable(result):
+            await result

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import itertools
 import ssl
+from collections.abc import Sequence
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
@@ -53,7 +55,8 @@ class EdgeRoad:
     See ``Road``.
 
     Args:
-        url: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); the default path is ``/ws``.
+        urls: ``ws://`` or ``wss://`` (``http`` and ``https`` mean the same); the default path is ``/ws``. Of several
+            edges of one platform each connection takes the next one.
         subprotocol: ``aiconexus.v1`` or ``ioap.v1``.
         ssl_context: Trusts other authorities than the system's, or brings a client certificate.
 
@@ -61,8 +64,12 @@ class EdgeRoad:
 
     heart: str | None = "edge"
 
-    def __init__(self, url: str, subprotocol: str = BINARY, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._url = websocket_url(url)
+    def __init__(
+        self, urls: Sequence[str], subprotocol: str = BINARY, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._urls = tuple(map(websocket_url, urls))
+        self._turns = itertools.count()
+        self._url = self._urls[0]
         self._subprotocol = subprotocol
         self._ssl = ssl_context
         is_text = subprotocol == TEXT
@@ -79,6 +86,7 @@ class EdgeRoad:
     async def connect(self, sink: Sink) -> Greeting:
         """Open the socket and read the challenge."""
         self._lost = asyncio.get_running_loop().create_future()
+        self._url = self._urls[next(self._turns) % len(self._urls)]
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 return await self._handshake(sink)

@@ -22,7 +22,7 @@ def road_maker(
 
     Args:
         key: The agent's.
-        url: The servers of one NATS cluster, or one edge.
+        url: The servers of one NATS cluster, or the edges of one platform.
         subprotocol: On an edge.
         ssl_context: For ``wss://``.
 
@@ -35,7 +35,7 @@ def road_maker(
         raise ValueError(f"no such subprotocol: {subprotocol}")
     if urls and all(each.startswith(NATS_SCHEMES) for each in urls):
         return lambda: NatsRoad(urls, key)
-    if len(urls) != 1:
-        raise ValueError("give one URL of an edge, or the servers of one NATS cluster")
-    edge = websocket_url(urls[0])
-    return lambda: EdgeRoad(edge, subprotocol, ssl_context)
+    if not urls or any(each.startswith(NATS_SCHEMES) for each in urls):
+        raise ValueError("give the edges of one platform, or the servers of one NATS cluster")
+    edges = tuple(map(websocket_url, urls))
+    return lambda: EdgeRoad(edges, subprotocol, ssl_context)
