@@ -112,8 +112,7 @@ async def test_request_that_cannot_be_stored_fails() -> None:
 async def test_late_answer_finds_nobody() -> None:
     """Whoever gave up is not told."""
     calls = Calls()
-    calls.expect("mine", CALLEE)
-    calls.give_up("mine")
+    calls.give_up("mine", calls.expect("mine", CALLEE))
 
     assert not calls.take(delivery(Message(content=1)))
 

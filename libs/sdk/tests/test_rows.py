@@ -104,7 +104,7 @@ class TestInRows:
         """Before the handler returns, nothing is told."""
         inbox.start(ALICE, "a", b"digest", FOREVER)
 
-        assert inbox.find(ALICE, "a") == InRow(b"digest", FOREVER, None, None, False, None, None)
+        assert inbox.find(ALICE, "a") == InRow(b"digest", FOREVER, None, None, False)
         assert inbox.untold_senders() == []
 
     def test_ids_belong_to_senders(self, inbox: InRows) -> None:
@@ -129,11 +129,30 @@ class TestInRows:
     def test_reply_is_kept(self, inbox: InRows) -> None:
         """The answer to a call can be said again."""
         inbox.start(ALICE, "a", b"", FOREVER)
-        inbox.finish(ALICE, "a", ReceiptStatus.PROCESSED, reply_type="EXEC_RESPONSE", reply=b"body")
+        inbox.finish(ALICE, "a", ReceiptStatus.PROCESSED, reply_id="r", reply=b"sealed")
         row = inbox.find(ALICE, "a")
 
         assert row is not None
-        assert (row.reply_type, row.reply) == ("EXEC_RESPONSE", b"body")
+        assert (row.reply_id, row.reply) == ("r", b"sealed")
+
+    def test_answer_that_is_written_anew_is_kept_as_it_travels(self, inbox: InRows, outbox: OutRows) -> None:
+        """What is repeated later are the bytes that were sent."""
+        inbox.start(ALICE, "a", b"", FOREVER)
+        inbox.finish(ALICE, "a", ReceiptStatus.PROCESSED, reply_id="r", reply=b"sealed")
+        outbox.add(out_row("r", ALICE))
+        outbox.reseal("r", 2, b"json")
+        row = inbox.find(ALICE, "a")
+
+        assert row is not None
+        assert row.reply == b"json"
+
+    def test_what_was_given_back_is_not_interrupted(self, inbox: InRows) -> None:
+        """An attempt that the retry service is to have survives a crash as it is."""
+        inbox.start(ALICE, "a", b"", FOREVER)
+        inbox.give_back(ALICE, "a", 7)
+
+        assert inbox.interrupt(ReceiptStatus.DEAD_LETTERED, "handler_interrupted") == (0, 0)
+        assert inbox.find(ALICE, "a") == InRow(b"", FOREVER, None, None, False, 7)
 
     def test_crash_ends_or_repeats_what_was_running(self, inbox: InRows) -> None:
         """Handlers that may run again do; the senders of the others are told."""

@@ -1,6 +1,5 @@
 """The agent: what an application imports, and nothing of how it works."""
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, Self
 from aiconexus.protocol.bodies import (
     AgentCard,
     Body,
-    ExecRequest,
     Intent,
     Message,
     Policy,
@@ -22,22 +20,24 @@ from aiconexus.protocol.bodies import (
     Unregistered,
 )
 from aiconexus.protocol.did import key_text_of
-from aiconexus.protocol.errors import NotAcknowledged, Refused
-from aiconexus.sdk.calls import result_of
-from aiconexus.sdk.delivery import AgentState, Delivery, Sent
+from aiconexus.protocol.errors import Refused
+from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.sdk.calling import Calling
+from aiconexus.sdk.delivery import AgentState, Sent
 from aiconexus.sdk.engine import Engine
+from aiconexus.sdk.fanout import Fanout
 from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.identity import Identity
 from aiconexus.sdk.inbox import Counts
 from aiconexus.sdk.jobs import RetryJobs
 from aiconexus.sdk.journal import journal_path
 from aiconexus.sdk.notices import Notices
+from aiconexus.sdk.plans import Plan
 from aiconexus.sdk.road_edge import BINARY
 from aiconexus.sdk.roads import road_maker
 from aiconexus.sdk.rows import OutRow
 
 STORED_SECONDS = 30.0
-ANSWER_SECONDS = 30.0
 PING_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 
@@ -51,7 +51,8 @@ class Agent:
 
     Args:
         identity: Who it is.
-        url: ``nats://host:port`` (or several of one cluster), or ``ws://`` / ``wss://`` for an edge.
+        url: ``nats://host:port`` or several of one cluster, or ``ws://`` / ``wss://`` for an edge or several of one
+            platform, which are taken in turn.
         name: For people.
         capabilities: What it can do, besides those defined with ``capability``.
         policy: Who may write to it.
@@ -106,6 +107,24 @@ class Agent:
         """Decorator: has a callback told how far envelopes of ours have come."""
         self.on_error = notices.on_error
         """Decorator: has a callback told of errors that nobody awaits."""
+        calling = Calling(lambda: self._open)
+        self.request = calling.request
+        """Send a body and await what its recipient says in reply."""
+        self.call = calling.call
+        """Have another agent, or anybody who is here and can, execute a capability, and await the result."""
+        self.stream = calling.stream
+        """Likewise, and get the parts of the result as they come."""
+        self.ask = calling.ask
+        """Put an INTENT and await the reply."""
+        self.cancel = calling.cancel
+        """Tell a callee that nobody wants its answer any more."""
+        fanout = Fanout(lambda: self._open, self.send)
+        self.send_many = fanout.send_many
+        """Send a MESSAGE to several agents."""
+        self.send_to = fanout.send_to
+        """Send a MESSAGE to one of those who are here and have a capability."""
+        self.broadcast = fanout.broadcast
+        """Send a MESSAGE to all agents that fit."""
         self._engine: Engine | None = None
 
     # What it is
@@ -233,6 +252,8 @@ class Agent:
         in_reply_to: str | None = None,
         traceparent: str | None = None,
         content_type: str | None = None,
+        retry: RetryPolicy | None = None,
+        not_before_ms: int = 0,
     ) -> Sent:
         """
         Send any body that mailboxes take, and wait until the relay has it on disk.
@@ -249,9 +270,13 @@ class Agent:
             in_reply_to: The id of the envelope that it answers.
             traceparent: W3C Trace Context.
             content_type: What is in it.
+            retry: Leave the delivery to the retry service, which tries by this policy: a mailbox that is full, a
+                recipient that does not take it within an attempt's time-out, or gives it back, is tried again.
+            not_before_ms: With ``retry``, when the first attempt is due; milliseconds since the epoch.
 
         Raises:
             EnvelopeTooLarge: If nobody would accept it.
+            Refused: If there is no retry service.
             RemoteProblem: If the recipient is unknown or refuses, or the relay does for another permanent reason.
             NotAcknowledged: If it was not stored in time; it stays in the outbox.
 
@@ -264,49 +289,9 @@ class Agent:
             in_reply_to=in_reply_to,
             traceparent=traceparent,
             content_type=content_type,
+            plan=None if retry is None else Plan(retry, not_before_ms),
         )
         return sent if timeout == 0 else await sent.wait_stored(timeout)
-
-    async def request(self, did: str, body: Body, *, timeout: float = ANSWER_SECONDS, **fields: Any) -> Delivery:  # noqa: ASYNC109
-        """
-        Send a body and await what its recipient says in reply.
-
-        The request expires with the wait.
-
-        Raises:
-            RemoteProblem: If the answer is an ERROR, or the request died.
-            NotAcknowledged: If no answer came in time.
-
-        """
-        engine = self._open
-        sent = engine.outbox.put(did, body, lifetime_ms=int(timeout * 1000), **fields)
-        answer = engine.calls.expect(sent.id, did)
-        try:
-            async with asyncio.timeout(timeout):
-                return await answer
-        except TimeoutError as error:
-            raise NotAcknowledged(sent.id, timeout) from error
-        finally:
-            engine.calls.give_up(sent.id)
-
-    async def call(
-        self,
-        did: str,
-        *,
-        capability: str | None = None,
-        args: dict[str, Any] | None = None,
-        timeout: float = ANSWER_SECONDS,  # noqa: ASYNC109
-    ) -> Any:
-        """
-        Have another agent execute a capability, and await the result.
-
-        Raises:
-            RemoteProblem: If it failed, was refused or died; ``error.problem`` says which.
-            NotAcknowledged: If no answer came in time.
-
-        """
-        question = ExecRequest(capability=capability, args=args or {}, timeout_ms=int(timeout * 1000))
-        return result_of(await self.request(did, question, timeout=timeout))
 
     async def signal(self, did: str, body: Body, *, in_reply_to: str | None = None) -> str:
         """

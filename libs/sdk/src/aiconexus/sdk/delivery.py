@@ -11,6 +11,7 @@ from aiconexus.protocol.bodies import Body, Error, Message, ReceiptStatus
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem
 from aiconexus.protocol.problems import INTERNAL_ERROR, TIMEOUT
+from aiconexus.protocol.seal import Sealed
 
 Post = Callable[..., Awaitable["Sent"]]
 
@@ -49,14 +50,16 @@ class Delivery:
         envelope: All its fields.
         body: Decoded; its class follows from the type.
         post: How to answer.
+        sealed: The bytes that were signed; live envelopes come without.
 
     """
 
-    __slots__ = ("_post", "body", "envelope")
+    __slots__ = ("_post", "body", "envelope", "sealed")
 
-    def __init__(self, envelope: Envelope, body: Body, post: Post) -> None:
+    def __init__(self, envelope: Envelope, body: Body, post: Post, sealed: Sealed | None = None) -> None:
         self.envelope = envelope
         self.body = body
+        self.sealed = sealed
         self._post = post
 
     @property

@@ -9,11 +9,15 @@ from pathlib import Path
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Register
 from aiconexus.protocol.errors import AiconexusError, BusUnavailable, TakenOver
+from aiconexus.sdk.asking import Asking
+from aiconexus.sdk.callees import Callees
+from aiconexus.sdk.callrows import CallRows
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import AgentState, Post
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.handlers import Handlers
+from aiconexus.sdk.holders import Holders
 from aiconexus.sdk.identity import Identity
 from aiconexus.sdk.inbox import Inbox
 from aiconexus.sdk.journal import Journal
@@ -24,8 +28,10 @@ from aiconexus.sdk.outbox import Outbox
 from aiconexus.sdk.presence import Attention
 from aiconexus.sdk.receipts import Receipts
 from aiconexus.sdk.reception import Reception
+from aiconexus.sdk.returns import Returns
 from aiconexus.sdk.road import Push, Road
 from aiconexus.sdk.rows import InRows
+from aiconexus.sdk.runs import Runner
 from aiconexus.sdk.services import Services
 from aiconexus.sdk.voice import Voice
 from aiconexus.sdk.workers import Workers
@@ -97,6 +103,10 @@ class Engine:
             on_dead=self.calls.fail,
             on_error=notices.error,
         )
+        self.asking = Asking(self._journal, self.outbox, self.calls, post)
+        self.holders = Holders(self.discovery, identity.did)
+        reception.asked = CallRows(self._journal)
+        callees = reception.callees = Callees(self._journal, self.outbox)
         self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
         self.inbox = reception.inbox = Inbox(
             self.link,
@@ -108,11 +118,12 @@ class Engine:
         )
         self._workers = reception.workers = Workers(
             self._journal,
-            handlers,
             self.outbox,
             self._receipts,
-            self._crew(),
-            post=post,
+            runner=Runner(handlers, callees, notices.error),
+            callees=callees,
+            returns=Returns(self.link),
+            crew=self._crew(),
             on_done=self.inbox.finish,
             on_error=notices.error,
         )

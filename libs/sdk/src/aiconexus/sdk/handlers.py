@@ -10,9 +10,10 @@ import msgspec
 
 from aiconexus.protocol.bodies import Body, ExecRequest
 from aiconexus.protocol.errors import UnsupportedType
+from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.vocabulary import BODIES
 
-Function = Callable[[Any], Any]
+Function = Callable[..., Any]
 AnyFunction = TypeVar("AnyFunction", bound=Function)
 
 
@@ -24,10 +25,29 @@ class Interrupted(StrEnum):
 
 
 class Handler(msgspec.Struct, frozen=True):
-    """One function and its policy."""
+    """One function and its policies; without ``retry``, what it fails at is a dead letter at once."""
 
     function: Function
     interrupted: Interrupted = Interrupted.DEAD_LETTER
+    retry: RetryPolicy | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether it answers in parts: an asynchronous generator."""
+        return _is(inspect.isasyncgenfunction, self.function)
+
+    @property
+    def wants_call(self) -> bool:
+        """Whether it has room for a second argument, the ``Call``."""
+        try:
+            parameters = inspect.signature(self.function).parameters.values()
+        except (TypeError, ValueError):
+            return False
+        needed = [each for each in parameters if each.kind in _POSITIONAL and each.default is each.empty]
+        return len(needed) > 1
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Handlers:
@@ -48,14 +68,22 @@ class Handlers:
         return tuple(self._capabilities)
 
     def on(
-        self, type_: str | type[Body], *, interrupted: str = Interrupted.DEAD_LETTER
+        self,
+        type_: str | type[Body],
+        *,
+        interrupted: str = Interrupted.DEAD_LETTER,
+        retry: RetryPolicy | None = None,
     ) -> Callable[[AnyFunction], AnyFunction]:
         """
         Have a function called with a ``Delivery`` for each envelope of a type; a plain one runs in a thread.
 
+        One that takes a second argument gets the ``Call``, too. What a handler of INTENT returns is the reply.
+
         Args:
             type_: A body class, or its name.
             interrupted: ``rerun`` if the handler may run again after a crash; otherwise the sender is told.
+            retry: How the retry service brings an envelope again that the handler failed at; without it the sender is
+                told at once.
 
         Raises:
             UnsupportedType: If the protocol does not know the type.
@@ -63,18 +91,27 @@ class Handlers:
         """
 
         def register(function: AnyFunction) -> AnyFunction:
-            self.add(type_, Handler(function, Interrupted(interrupted)))
+            self.add(type_, Handler(function, Interrupted(interrupted), retry))
             return function
 
         return register
 
     def capability(
-        self, name: str, *, interrupted: str = Interrupted.DEAD_LETTER
+        self,
+        name: str,
+        *,
+        interrupted: str = Interrupted.DEAD_LETTER,
+        retry: RetryPolicy | None = None,
     ) -> Callable[[AnyFunction], AnyFunction]:
-        """Have a function answer calls: it gets the arguments as a dict, and what it returns is the result."""
+        """
+        Have a function answer calls: it gets the arguments as a dict, and what it returns is the result.
+
+        One that takes a second argument gets the ``Call``, too; an asynchronous generator answers in parts. Policies
+        are those of ``on``.
+        """
 
         def register(function: AnyFunction) -> AnyFunction:
-            self.add_capability(name, Handler(function, Interrupted(interrupted)))
+            self.add_capability(name, Handler(function, Interrupted(interrupted), retry))
             return function
 
         return register
@@ -112,24 +149,27 @@ class Handlers:
         return self._capabilities.get(request.capability) if request.capability else None
 
 
-def invoke(function: Function, argument: Any) -> "asyncio.Task[Any]":
+def invoke(function: Function, *arguments: Any) -> "asyncio.Task[Any]":
     """
     Start a handler; a plain function runs in a thread, so that it may block.
 
     The task is to be waited for, not awaited: whatever the application raises stays inside it.
     """
-    if inspect.iscoroutinefunction(inspect.unwrap(function)) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
-    ):
-        return asyncio.create_task(_awaited(function(argument)))
-    return asyncio.create_task(_threaded(function, argument))
+    if _is(inspect.iscoroutinefunction, function):
+        return asyncio.create_task(_awaited(function, arguments))
+    return asyncio.create_task(_threaded(function, arguments))
 
 
-async def _awaited(result: Awaitable[Any]) -> Any:
-    return await result
+def _is(kind: Callable[[Any], bool], function: Function) -> bool:
+    """Whether a function, or an object that can be called like one, is of a kind."""
+    return kind(inspect.unwrap(function)) or kind(getattr(function, "__call__", None))  # noqa: B004 - looked into, not asked whether
 
 
-async def _threaded(function: Function, argument: Any) -> Any:
-    result = await asyncio.to_thread(function, argument)
+async def _awaited(function: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> Any:
+    return await function(*arguments)
+
+
+async def _threaded(function: Function, arguments: tuple[Any, ...]) -> Any:
+    result = await asyncio.to_thread(function, *arguments)
     # A lambda or a partial may hide a coroutine function.
     return await result if inspect.isawaitable(result) else result

@@ -13,7 +13,7 @@ import msgspec
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Ack, Acked, Body, Error, Fetch, Mail, MailItem, Receipt
-from aiconexus.protocol.envelope import Envelope, check_lifetime, check_storable
+from aiconexus.protocol.envelope import check_lifetime, check_storable
 from aiconexus.protocol.errors import (
     AiconexusError,
     BusError,
@@ -24,7 +24,7 @@ from aiconexus.protocol.errors import (
     RemoteProblem,
 )
 from aiconexus.protocol.limits import PAGE_MAX
-from aiconexus.protocol.seal import Sealed, unseal
+from aiconexus.protocol.seal import Letter, Sealed, unseal
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.link import Link
@@ -39,7 +39,7 @@ SAFETY_SECONDS = 30.0
 EMPTY_FETCHES_MAX = 5
 """A follower of the mailbox's stream may lag behind what was pushed."""
 
-Take = Callable[[Envelope, Body, Ticket], None]
+Take = Callable[[Letter, Body, Ticket], None]
 
 
 class Counts(msgspec.Struct):
@@ -209,13 +209,13 @@ class Inbox:
         self.counts.read += 1
         ticket = self._progress.take(sequence)
         try:
-            envelope, body = open_mail(sealed, self._link.services.voice.did, now_ms())
+            letter, body = open_mail(sealed, self._link.services.voice.did, now_ms())
         except (EnvelopeError, IdentityError) as error:
             self.counts.poison += 1
             self._on_error(error)
             self.finish(ticket)
             return
-        self._take(envelope, body, ticket)
+        self._take(letter, body, ticket)
 
     async def _acknowledge(self) -> None:
         while True:
@@ -250,7 +250,7 @@ class Inbox:
                 self._fall_behind()
 
 
-def open_mail(sealed: Sealed, reader: str, now: int) -> tuple[Envelope, Body]:
+def open_mail(sealed: Sealed, reader: str, now: int) -> tuple[Letter, Body]:
     """
     Believe an entry of the mailbox.
 
@@ -268,7 +268,7 @@ def open_mail(sealed: Sealed, reader: str, now: int) -> tuple[Envelope, Body]:
     check_storable(envelope.type)
     with contextlib.suppress(EnvelopeExpired):
         check_lifetime(envelope, now)
-    return envelope, letter.body
+    return letter, letter.body
 
 
 def is_answer(body: Body) -> bool:

@@ -15,8 +15,7 @@ from typing import IO
 
 from aiconexus.protocol.errors import Refused
 
-SCHEMA_VERSION = 1
-SCHEMA = """
+_FIRST = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sequences (recipient TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE outbox (
@@ -49,6 +48,36 @@ CREATE INDEX inbox_untold ON inbox (sender) WHERE status IS NOT NULL AND told = 
 CREATE INDEX inbox_started ON inbox (sender) WHERE status IS NULL;
 CREATE INDEX inbox_by_end ON inbox (ends_ms);
 """
+_CALLS_AND_RETRIES = """
+ALTER TABLE outbox ADD COLUMN plan BLOB;
+ALTER TABLE inbox ADD COLUMN returned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE inbox ADD COLUMN reply_id TEXT;
+UPDATE inbox SET reply = NULL;
+ALTER TABLE inbox DROP COLUMN reply_type;
+CREATE TABLE calls (
+  name TEXT PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  callee TEXT NOT NULL,
+  digest BLOB NOT NULL,
+  ends_ms INTEGER NOT NULL,
+  next INTEGER NOT NULL DEFAULT 0,
+  answer BLOB
+) WITHOUT ROWID;
+CREATE INDEX calls_by_end ON calls (ends_ms);
+CREATE TABLE chunks (
+  caller TEXT NOT NULL,
+  id TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  ends_ms INTEGER NOT NULL,
+  PRIMARY KEY (caller, id, position)
+) WITHOUT ROWID;
+CREATE INDEX chunks_by_end ON chunks (ends_ms);
+"""
+SCHEMAS = (_FIRST, _CALLS_AND_RETRIES)
+"""What leads from each version to the next."""
+SCHEMA_VERSION = len(SCHEMAS)
+SWEPT = ("outbox", "inbox", "calls", "chunks")
 
 MEMORY = ":memory:"
 
@@ -80,7 +109,8 @@ class Journal:
             self.close()
             raise Refused(f"the journal {self.path} was written by a newer release (schema {version})")
         if version < SCHEMA_VERSION:
-            self.database.executescript(f"BEGIN;{SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+            steps = "".join(SCHEMAS[version:])
+            self.database.executescript(f"BEGIN;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -111,8 +141,8 @@ class Journal:
     def sweep(self, now_ms: int) -> None:
         """Delete what nobody can ask for any more."""
         with self.transaction() as database:
-            database.execute("DELETE FROM outbox WHERE ends_ms < ?", (now_ms,))
-            database.execute("DELETE FROM inbox WHERE ends_ms < ?", (now_ms,))
+            for table in SWEPT:
+                database.execute(f"DELETE FROM {table} WHERE ends_ms < ?", (now_ms,))  # noqa: S608 - our own names
 
     def close(self) -> None:
         """Close the file and let others have it."""

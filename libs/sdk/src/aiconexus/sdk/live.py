@@ -112,7 +112,7 @@ class Live:
         except TimeoutError as error:
             raise NotAcknowledged(id_, timeout_seconds) from error
         finally:
-            self._calls.give_up(id_)
+            self._calls.give_up(id_, answer)
         return loop.time() - began
 
     def push(self, sealed: Sealed) -> None:

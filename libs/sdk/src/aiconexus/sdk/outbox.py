@@ -10,10 +10,13 @@ from collections.abc import Callable, Collection
 from typing import Any
 from weakref import WeakValueDictionary
 
+from msgspec.structs import replace
+
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.envelope import check_storable
 from aiconexus.protocol.errors import AiconexusError, EnvelopeExpired, NotAcknowledged, RateLimited, RemoteProblem
+from aiconexus.protocol.job_bodies import Schedule, Scheduled
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.seal import unseal
@@ -22,13 +25,16 @@ from aiconexus.sdk.delivery import Notice, Sent
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.link import Link
+from aiconexus.sdk.plans import Plan, check_room, plan_in, retry_service
 from aiconexus.sdk.retrying import is_retryable, retrying
-from aiconexus.sdk.rows import QUEUED, OutRow, OutRows
+from aiconexus.sdk.rows import DEAD, QUEUED, OutRow, OutRows
 from aiconexus.sdk.voice import Spoken
 
 QUEUED_MAX = 10_000
 BUSY_RETRY_MS = 1_000
 IN_FLIGHT_MAX = 64
+KEPT_FIELDS = ("expires_ms", "thread", "in_reply_to", "sequence", "traceparent", "content_type")
+"""What an envelope that is written anew keeps, as far as the other codec can say it."""
 
 
 class Outbox:
@@ -58,6 +64,7 @@ class Outbox:
         on_error: Callable[[Exception], None],
     ) -> None:
         self.rows = OutRows(journal)
+        self.is_open = True
         self._link = link
         self._journal = journal
         self._discovery = discovery
@@ -76,7 +83,16 @@ class Outbox:
         for id_, recipient in self.rows.queued():
             self._enqueue(id_, recipient)
 
-    def put(self, recipient: str, body: Body, *, lifetime_ms: int | None = None, **fields: Any) -> Sent:
+    def put(
+        self,
+        recipient: str,
+        body: Body,
+        *,
+        lifetime_ms: int | None = None,
+        id_: str | None = None,
+        plan: Plan | None = None,
+        **fields: Any,
+    ) -> Sent:
         """
         Write an envelope down and start on its way.
 
@@ -84,6 +100,8 @@ class Outbox:
             recipient: A DID.
             body: Of a type that mailboxes take.
             lifetime_ms: When it stops to count; the longest by default.
+            id_: Its id, if it is not a new one; an envelope of ours that came to its end under it is replaced.
+            plan: If the retry service shall see to its delivery.
             fields: ``in_reply_to``, ``thread`` and other fields of the envelope.
 
         Raises:
@@ -93,9 +111,10 @@ class Outbox:
 
         """
         check_storable(body.TYPE)
-        if self._queued >= QUEUED_MAX:
+        # Whoever asked waits for an answer, and asked no faster than it is answered.
+        if self._queued >= QUEUED_MAX and "in_reply_to" not in fields:
             raise RateLimited(BUSY_RETRY_MS)
-        id_, created_ms = new_id(), now_ms()
+        id_, created_ms = id_ or new_id(), now_ms()
         ends_ms = created_ms + min(lifetime_ms or LIFETIME_MAX_MS, LIFETIME_MAX_MS)
         codec = self._discovery.guess_codec(recipient)
         with self._journal.transaction():
@@ -104,10 +123,27 @@ class Outbox:
             if lifetime_ms is not None:
                 fields["expires_ms"] = ends_ms
             spoken = self._link.services.voice.say(body, recipient, codec, **fields)
-            self.rows.add(OutRow(id_, recipient, body.TYPE, QUEUED, codec, spoken.sealed, ends_ms))
-        sent = self._sent[id_] = Sent(id_, recipient)
-        self._enqueue(id_, recipient)
-        return sent
+            row = OutRow(id_, recipient, body.TYPE, QUEUED, codec, spoken.sealed, ends_ms)
+            if plan is not None:
+                check_room(plan, spoken.sealed, self._link.services.voice, self._link.road.codec)
+                row = replace(row, plan=plan.encoded)
+            self.rows.add(row)
+        return self._begin(row)
+
+    def again(self, id_: str, recipient: str, sealed: bytes) -> None:
+        """Send an answer of ours once more, bit for bit."""
+        row = self.rows.find(id_)
+        if row is not None and row.state == QUEUED:
+            return
+        letter = unseal(sealed)
+        envelope = letter.envelope
+        row = OutRow(id_, recipient, envelope.type, QUEUED, letter.sealed.codec, sealed, envelope.ends_ms)
+        self.rows.add(row)
+        self._begin(row)
+
+    def find(self, id_: str) -> OutRow | None:
+        """What is known of an envelope of ours."""
+        return self.rows.find(id_)
 
     def settle(self, item: ReceiptItem, reporter: str) -> Notice | None:
         """
@@ -118,11 +154,11 @@ class Outbox:
 
         """
         row = self.rows.find(item.id)
-        if row is None or reporter not in (row.recipient, self._link.services.dids.get("relay")):
+        if row is None or not self._may_say(item.status, reporter, row.recipient):
             return None
-        if item.status is ReceiptStatus.STORED or item.id in self._ended:
-            return None
-        if item.status in (ReceiptStatus.PROCESSED, ReceiptStatus.DELIVERED) and reporter != row.recipient:
+        # What an operator takes out of the dead letters may still come to a good end.
+        is_revived = row.state == DEAD and item.status is ReceiptStatus.PROCESSED
+        if item.id in self._ended and not is_revived:
             return None
         notice = _notice(row, reporter, item.status, sequence=item.sequence, problem=item.problem)
         self._close(notice)
@@ -139,9 +175,29 @@ class Outbox:
 
     async def close(self) -> None:
         """Stop; what waits stays in the journal."""
+        self.is_open = False
         await self._crew.close()
         for sent in tuple(self._sent.values()):
             sent.note_failed(NotAcknowledged(sent.id, 0.0))
+
+    def _may_say(self, status: ReceiptStatus, reporter: str, recipient: str) -> bool:
+        """Whether this signer can know; ``stored`` is what a submission is answered with and no news later."""
+        services = self._link.services.dids
+        match status:
+            case ReceiptStatus.STORED:
+                return False
+            case ReceiptStatus.EXPIRED:
+                return reporter in (recipient, services.get("relay"))
+            case ReceiptStatus.DEAD_LETTERED:
+                return reporter in (recipient, services.get("retry"))
+            case _:
+                return reporter == recipient
+
+    def _begin(self, row: OutRow) -> Sent:
+        self._ended.discard(row.id)
+        sent = self._sent[row.id] = Sent(row.id, row.recipient)
+        self._enqueue(row.id, row.recipient)
+        return sent
 
     def _close(self, notice: Notice) -> None:
         sent = self._sent.get(notice.id)
@@ -189,8 +245,8 @@ class Outbox:
         sent = self._sent.get(row.id)
         if sent is not None:
             sent.note_stored(item.sequence)
-        relay = self._link.services.did_of("relay")
-        self._on_receipt(_notice(row, relay, ReceiptStatus.STORED, sequence=item.sequence))
+        keeper = self._link.services.did_of("relay" if row.plan is None else "retry")
+        self._on_receipt(_notice(row, keeper, ReceiptStatus.STORED, sequence=item.sequence))
         # The application hears it before we write that it did: a crash in between makes us ask the relay again.
         await asyncio.sleep(0)
         self.rows.mark_stored(row.id)
@@ -199,7 +255,15 @@ class Outbox:
         await self._wait_online(row)
         async with self._room:
             spoken = await self._fit(row)
-            return await self._link.services.submit(spoken)
+            if row.plan is None:
+                return await self._link.services.submit(spoken)
+            await self._schedule(spoken, plan_in(row.plan))
+            return ReceiptItem(id=row.id, status=ReceiptStatus.STORED)
+
+    async def _schedule(self, spoken: Spoken, plan: Plan) -> None:
+        """Leave an envelope to the retry service, which owns its delivery from then on."""
+        question = Schedule(envelope=spoken.sealed, policy=plan.policy, not_before_ms=plan.not_before_ms)
+        await self._link.services.ask(retry_service(self._link), question, Scheduled)
 
     async def _wait_online(self, row: OutRow) -> None:
         seconds = (row.ends_ms - now_ms()) / 1000
@@ -223,7 +287,7 @@ class Outbox:
             codec,
             id_=row.id,
             now_ms=envelope.created_ms,
-            in_reply_to=envelope.in_reply_to,
+            **{name: getattr(envelope, name) for name in KEPT_FIELDS},
         )
         self.rows.reseal(row.id, codec, spoken.sealed)
         return spoken

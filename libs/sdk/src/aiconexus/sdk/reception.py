@@ -3,9 +3,12 @@
 from collections import deque
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import Body, Error, ExecResponse, Receipt
-from aiconexus.protocol.envelope import Envelope
+from aiconexus.protocol.bodies import Body, Error, ExecResponse, Intent, Receipt
+from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress, Resume
 from aiconexus.protocol.errors import EnvelopeError, IdentityError, RemoteProblem
+from aiconexus.protocol.seal import Letter, wrap
+from aiconexus.sdk.callees import Callees
+from aiconexus.sdk.callrows import CallRows
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.delivery import Delivery, Post
 from aiconexus.sdk.handlers import Handlers
@@ -16,6 +19,8 @@ from aiconexus.sdk.outbox import Outbox
 from aiconexus.sdk.progress import Ticket
 from aiconexus.sdk.road import Push
 from aiconexus.sdk.workers import Workers
+
+_OF_CALLS = (ExecResponse, Error, Progress, Chunk, Cancel, Resume)
 
 
 class Reception:
@@ -31,6 +36,8 @@ class Reception:
 
     """
 
+    asked: CallRows
+    callees: Callees
     inbox: Inbox
     live: Live
     outbox: Outbox
@@ -51,16 +58,16 @@ class Reception:
         elif not self.inbox.push(push, push.sequence):
             self._heed_early(push)
 
-    def take(self, envelope: Envelope, body: Body, ticket: Ticket) -> None:
+    def take(self, letter: Letter, body: Body, ticket: Ticket) -> None:
         """Take an entry of the mailbox, in its turn; without any handler it stays there, for a process that has one."""
         if isinstance(body, Receipt):
-            self._settle(envelope, body)
+            self._settle(letter, body)
             self._heard.append((ticket.sequence, [item.id for item in body.items]))
             self.inbox.finish(ticket)
-        elif self._heed(envelope, body) or self._is_orphan(body):
-            self.workers.settle(envelope, ticket)
+        elif self._heed(letter, body) or self._is_orphan(body):
+            self.workers.settle(letter.envelope, body, ticket)
         elif not self._handlers.is_empty:
-            self.workers.give(envelope, body, ticket)
+            self.workers.give(self._delivery(letter, body), ticket)
 
     def note_acked(self, upto: int) -> None:
         """The relay has forgotten these entries: what they said was heard for the last time."""
@@ -74,28 +81,41 @@ class Reception:
         Otherwise handlers that wait for an answer could fill the inbox, and the answer would wait behind them.
         """
         try:
-            envelope, body = open_mail(push.sealed, self._did, now_ms())
+            letter, body = open_mail(push.sealed, self._did, now_ms())
         except (EnvelopeError, IdentityError):
             # The inbox meets it again and says so.
             return
         if isinstance(body, Receipt):
-            self._settle(envelope, body)
+            self._settle(letter, body)
         else:
-            self._heed(envelope, body)
+            self._heed(letter, body)
 
-    def _heed(self, envelope: Envelope, body: Body) -> bool:
-        return envelope.in_reply_to is not None and self._calls.take(Delivery(envelope, body, self._post))
+    def _heed(self, letter: Letter, body: Body) -> bool:
+        """Whether it was meant for a call, of ours or of its sender's."""
+        envelope = letter.envelope
+        if envelope.in_reply_to is None:
+            return False
+        if isinstance(body, Cancel | Resume):
+            self.callees.heed(envelope, body)
+            return True
+        if isinstance(body, ExecResponse | Intent):
+            # Whoever asks again, perhaps in another life, gets this answer.
+            self.asked.answer(envelope.in_reply_to, envelope.sender, wrap(letter.sealed))
+        return self._calls.take(self._delivery(letter, body))
+
+    def _delivery(self, letter: Letter, body: Body) -> Delivery:
+        return Delivery(letter.envelope, body, self._post, letter.sealed)
 
     def _is_orphan(self, body: Body) -> bool:
-        """Whether it answers something that nobody waits for any more, and no handler takes such things."""
-        if not isinstance(body, ExecResponse | Error) or self._handlers.find(body.TYPE) is not None:
+        """Whether it belongs to a call that nobody waits for any more, and no handler takes such things."""
+        if not isinstance(body, _OF_CALLS) or self._handlers.find(body.TYPE) is not None:
             return False
         if isinstance(body, Error):
             self._notices.error(RemoteProblem("a peer", body))
         return True
 
-    def _settle(self, envelope: Envelope, receipt: Receipt) -> None:
+    def _settle(self, letter: Letter, receipt: Receipt) -> None:
         for item in receipt.items:
-            notice = self.outbox.settle(item, envelope.sender)
+            notice = self.outbox.settle(item, letter.envelope.sender)
             if notice is not None:
                 self._calls.note(notice)

@@ -8,12 +8,16 @@ from aiconexus.protocol.bodies import ReceiptStatus
 from aiconexus.sdk.journal import Journal
 
 QUEUED, STORED, PROCESSED, DEAD = "queued", "stored", "processed", "dead"
-OUT_COLUMNS = "id, recipient, type, state, codec, sealed, ends_ms, problem"
-IN_COLUMNS = "digest, ends_ms, status, problem, told, reply_type, reply"
+OUT_COLUMNS = "id, recipient, type, state, codec, sealed, ends_ms, problem, plan"
+IN_COLUMNS = "digest, ends_ms, status, problem, told, returned, reply_id, reply"
 
 
 class OutRow(msgspec.Struct, frozen=True, array_like=True):
-    """An envelope of ours; ``sealed`` is there until it is stored."""
+    """
+    An envelope of ours; ``sealed`` is there until it is stored.
+
+    With a ``plan`` it goes to the retry service instead of the relay.
+    """
 
     id: str
     recipient: str
@@ -23,18 +27,25 @@ class OutRow(msgspec.Struct, frozen=True, array_like=True):
     sealed: bytes | None
     ends_ms: int
     problem: str | None = None
+    plan: bytes | None = None
 
 
 class InRow(msgspec.Struct, frozen=True, array_like=True):
-    """An envelope that came; without ``status`` its handler has begun and not ended."""
+    """
+    An envelope that came; without ``status`` its handler has begun and not ended.
+
+    ``returned`` is the place in the mailbox of the attempt that failed and is left to the retry service, 0 if none is;
+    ``reply`` the sealed answer, ``reply_id`` its id.
+    """
 
     digest: bytes
     ends_ms: int
     status: ReceiptStatus | None
     problem: str | None
     told: bool
-    reply_type: str | None
-    reply: bytes | None
+    returned: int = 0
+    reply_id: str | None = None
+    reply: bytes | None = None
 
 
 class OutRows:
@@ -59,8 +70,8 @@ class OutRows:
         return int(rows[0][0])
 
     def add(self, row: OutRow) -> None:
-        """Take an envelope in."""
-        statement = f"INSERT INTO outbox ({OUT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
+        """Take an envelope in; one that carried the id before is replaced."""
+        statement = f"INSERT OR REPLACE INTO outbox ({OUT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own names
         self._database.execute(statement, msgspec.structs.astuple(row))
 
     def find(self, id_: str) -> OutRow | None:
@@ -80,8 +91,13 @@ class OutRows:
         return [OutRow(*row) for row in self._database.execute(statement, (DEAD,))]
 
     def reseal(self, id_: str, codec: int, sealed: bytes) -> None:
-        """Put other bytes in place of an envelope that was never sent."""
-        self._database.execute("UPDATE outbox SET codec = ?, sealed = ? WHERE id = ?", (codec, sealed, id_))
+        """Put other bytes in place of an envelope that was never sent, also where it is kept as an answer."""
+        with self._journal.transaction() as database:
+            database.execute("UPDATE outbox SET codec = ?, sealed = ? WHERE id = ?", (codec, sealed, id_))
+            statement = (
+                "UPDATE inbox SET reply = ? WHERE reply_id = ? AND sender = (SELECT recipient FROM outbox WHERE id = ?)"
+            )
+            database.execute(statement, (sealed, id_, id_))
 
     def mark_stored(self, id_: str) -> None:
         """The relay has it: the bytes may go, the row waits for the receipts."""
@@ -136,14 +152,19 @@ class InRows:
         status: ReceiptStatus,
         problem: str | None = None,
         *,
-        reply_type: str | None = None,
+        reply_id: str | None = None,
         reply: bytes | None = None,
     ) -> None:
         """Its handler has ended, and the sender is to be told."""
         statement = (
-            "UPDATE inbox SET status = ?, problem = ?, reply_type = ?, reply = ?, told = 0 WHERE sender = ? AND id = ?"
+            "UPDATE inbox SET status = ?, problem = ?, reply_id = ?, reply = ?, told = 0, returned = 0 "
+            "WHERE sender = ? AND id = ?"
         )
-        self._database.execute(statement, (status.value, problem, reply_type, reply, sender, id_))
+        self._database.execute(statement, (status.value, problem, reply_id, reply, sender, id_))
+
+    def give_back(self, sender: str, id_: str, sequence: int) -> None:
+        """The attempt at this place in the mailbox failed: the retry service is to have it."""
+        self._database.execute("UPDATE inbox SET returned = ? WHERE sender = ? AND id = ?", (sequence, sender, id_))
 
     def interrupt(self, status: ReceiptStatus, problem: str) -> tuple[int, int]:
         """
@@ -154,9 +175,10 @@ class InRows:
 
         """
         with self._journal.transaction() as database:
-            again = database.execute("DELETE FROM inbox WHERE status IS NULL AND rerun = 1").rowcount
+            again = database.execute("DELETE FROM inbox WHERE status IS NULL AND returned = 0 AND rerun = 1").rowcount
             ended = database.execute(
-                "UPDATE inbox SET status = ?, problem = ?, told = 0 WHERE status IS NULL", (status.value, problem)
+                "UPDATE inbox SET status = ?, problem = ?, told = 0 WHERE status IS NULL AND returned = 0",
+                (status.value, problem),
             ).rowcount
         return again, ended
 

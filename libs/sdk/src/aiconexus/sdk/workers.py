@@ -1,38 +1,33 @@
 """Run the application's handlers: once for each envelope, in order for each sender, calls side by side."""
 
 import asyncio
-import hashlib
-import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Outcome, ReceiptStatus
+from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome, ReceiptStatus
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import (
-    AiconexusError,
-    ConflictingEnvelope,
-    EnvelopeTooLarge,
-    MalformedEnvelope,
-    NoHandler,
-)
+from aiconexus.protocol.errors import AiconexusError, ConflictingEnvelope, EnvelopeTooLarge, MalformedEnvelope
+from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.problems import report
-from aiconexus.protocol.vocabulary import BODIES
+from aiconexus.sdk.callees import KEPT_MS, Callees
 from aiconexus.sdk.crew import Crew
-from aiconexus.sdk.delivery import Delivery, Post
-from aiconexus.sdk.handlers import Handler, Handlers, Interrupted, invoke
+from aiconexus.sdk.delivery import Delivery
+from aiconexus.sdk.digests import digest_of
+from aiconexus.sdk.executions import Result
+from aiconexus.sdk.handlers import Interrupted
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.outbox import Outbox
 from aiconexus.sdk.progress import Ticket
 from aiconexus.sdk.receipts import Receipts
+from aiconexus.sdk.returns import Returns
 from aiconexus.sdk.rows import InRow, InRows
+from aiconexus.sdk.runs import ERROR_CHARACTERS, Ending, Runner, ending_of, ending_of_nobody
 
 CALLS_MAX = 64
-ERROR_CHARACTERS = 1024
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -43,23 +38,17 @@ class Job(msgspec.Struct, frozen=True):
     digest: bytes
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it: the receipt, and the answer to a call."""
-
-    status: ReceiptStatus = ReceiptStatus.PROCESSED
-    problem: str | None = None
-    reply: Body | None = None
-
-
 class Workers:
     """
     The handlers at work.
 
     Args:
         journal: Knows which envelopes were seen.
-        handlers: The application's.
         outbox: Takes the answers.
         receipts: Tells the senders.
+        runner: Runs the application's handlers.
+        callees: The calls among them.
+        returns: Takes what is to be tried again.
         crew: Its background work.
         on_done: Called with the ticket of every envelope that is done.
         on_error: Told what handlers raise.
@@ -69,22 +58,24 @@ class Workers:
     def __init__(
         self,
         journal: Journal,
-        handlers: Handlers,
         outbox: Outbox,
         receipts: Receipts,
-        crew: Crew,
         *,
-        post: Post,
+        runner: Runner,
+        callees: Callees,
+        returns: Returns,
+        crew: Crew,
         on_done: Callable[[Ticket], None],
         on_error: Callable[[Exception], None],
     ) -> None:
         self.rows = InRows(journal)
         self._journal = journal
-        self._handlers = handlers
+        self._runner = runner
         self._outbox = outbox
         self._receipts = receipts
+        self._callees = callees
+        self._returns = returns
         self._crew = crew
-        self._post = post
         self._on_done = on_done
         self._on_error = on_error
         self._running: dict[tuple[str, str], bytes] = {}
@@ -96,17 +87,20 @@ class Workers:
         """Settle what a crash interrupted; returns how many may run again and how many died."""
         return self.rows.interrupt(ReceiptStatus.DEAD_LETTERED, "handler_interrupted")
 
-    def give(self, envelope: Envelope, body: Body, ticket: Ticket) -> None:
+    def give(self, delivery: Delivery, ticket: Ticket) -> None:
         """Handle an envelope, unless it was handled before."""
-        job = Job(Delivery(envelope, body, self._post), ticket, digest_of(envelope))
+        envelope, body = delivery.envelope, delivery.body
+        job = Job(delivery, ticket, digest_of(envelope, body))
         key = (envelope.sender, envelope.id)
         row = self.rows.find(*key)
-        known = row.digest if row is not None else self._running.get(key)
-        if known is not None:
+        known = self._running.get(key) or (None if row is None else row.digest)
+        if known is not None and (key in self._running or known != job.digest or not may_run(row, delivery, ticket)):
             self._repeat(job, row, is_same=known == job.digest)
             return
         self._running[key] = job.digest
         self._receipts.note_arrived(*key)
+        if isinstance(body, ExecRequest | Intent):
+            self._callees.open(delivery)
         if isinstance(body, ExecRequest):
             self._crew.start(self._call(job), f"call-{envelope.id}")
         elif (lane := self._lanes.get(envelope.sender)) is not None:
@@ -115,12 +109,12 @@ class Workers:
             self._lanes[envelope.sender] = deque([job])
             self._crew.start(self._drive(envelope.sender), f"inbox-{envelope.sender}")
 
-    def settle(self, envelope: Envelope, ticket: Ticket) -> None:
+    def settle(self, envelope: Envelope, body: Body, ticket: Ticket) -> None:
         """Note an envelope that needed no handler, such as an answer that somebody waited for."""
         key = (envelope.sender, envelope.id)
         if self.rows.find(*key) is None:
             with self._journal.transaction():
-                self.rows.start(*key, digest_of(envelope), envelope.ends_ms)
+                self.rows.start(*key, digest_of(envelope, body), envelope.ends_ms)
                 self.rows.finish(*key, ReceiptStatus.PROCESSED)
         else:
             self.rows.mark_told(envelope.sender, [envelope.id], told=False)
@@ -141,11 +135,16 @@ class Workers:
         envelope = job.delivery.envelope
         if not is_same:
             self._answer(envelope, report(ConflictingEnvelope(envelope.id)))
+        elif row is not None and row.returned == job.ticket.sequence:
+            # We died between its failure and the acknowledgement.
+            handler = self._runner.find(job.delivery)
+            self._give_back(job, None if handler is None else handler.retry, None)
+            return
         elif row is not None and row.status is not None:
             self.rows.mark_told(envelope.sender, [envelope.id], told=False)
             self._receipts.note_done(envelope.sender, envelope.id)
-            if row.reply is not None and row.reply_type is not None:
-                self._answer(envelope, msgspec.msgpack.decode(row.reply, type=BODIES[row.reply_type]))
+            if row.reply is not None and row.reply_id is not None:
+                self._outbox.again(row.reply_id, envelope.sender, row.reply)
         self._on_done(job.ticket)
 
     async def _drive(self, sender: str) -> None:
@@ -162,90 +161,81 @@ class Workers:
 
     async def _run(self, job: Job) -> None:
         delivery, envelope = job.delivery, job.delivery.envelope
-        handler = self._find(delivery)
+        handler = self._runner.find(delivery)
         rerun = handler is not None and handler.interrupted is Interrupted.RERUN
-        self.rows.start(envelope.sender, envelope.id, job.digest, envelope.ends_ms, rerun=rerun)
-        if envelope.ends_ms <= now_ms():
+        ends_ms = max(envelope.ends_ms, now_ms() + KEPT_MS) if _is_call(delivery) else envelope.ends_ms
+        self.rows.start(envelope.sender, envelope.id, job.digest, ends_ms, rerun=rerun)
+        if is_over(delivery, now_ms()):
             ending = Ending(status=ReceiptStatus.EXPIRED, problem="expired")
         elif handler is None:
-            problem = report(NoHandler(delivery.type))
-            reply = problem if isinstance(delivery.body, ExecRequest) else None
-            ending = Ending(status=ReceiptStatus.DEAD_LETTERED, problem=problem.problem, reply=reply)
-        elif isinstance(delivery.body, ExecRequest):
-            ending = await self._execute(handler, delivery, delivery.body)
+            ending = ending_of_nobody(delivery)
         else:
-            ending = await self._handle(handler, delivery)
+            result = await self._runner.run(handler, delivery)
+            if handler.retry is not None and result.failure is not None:
+                self._give_back(job, handler.retry, result.failure)
+                return
+            ending = ending_of(delivery, result)
         self._finish(job, ending)
 
-    def _find(self, delivery: Delivery) -> Handler | None:
-        capability = self._handlers.find_capability(delivery.body) if isinstance(delivery.body, ExecRequest) else None
-        return capability or self._handlers.find(delivery.type)
+    def _give_back(self, job: Job, policy: RetryPolicy | None, failure: Exception | None) -> None:
+        """Leave an attempt that failed to the retry service; the next envelope need not wait for that."""
+        envelope = job.delivery.envelope
+        self._running.pop((envelope.sender, envelope.id), None)
+        self.rows.give_back(envelope.sender, envelope.id, job.ticket.sequence)
+        self._crew.start(self._return(job, policy, failure), f"return-{envelope.id}")
 
-    async def _handle(self, handler: Handler, delivery: Delivery) -> Ending:
-        error = await self._outcome(invoke(handler.function, delivery), None)
-        if isinstance(error, BaseException):
-            return Ending(status=ReceiptStatus.DEAD_LETTERED, problem="handler_failed")
-        return Ending()
-
-    async def _execute(self, handler: Handler, delivery: Delivery, request: ExecRequest) -> Ending:
-        is_whole = self._handlers.find_capability(request) is None
-        began = time.perf_counter()
-        task = invoke(handler.function, delivery if is_whole else request.args)
-        seconds = None if request.timeout_ms is None else request.timeout_ms / 1000
-        result = await self._outcome(task, seconds)
-        took_ms = (time.perf_counter() - began) * 1000
-        if isinstance(result, BaseException):
-            text = f"{type(result).__name__}: {result}"[:ERROR_CHARACTERS]
-            return Ending(reply=ExecResponse(status=Outcome.ERROR, error=text, execution_time_ms=took_ms))
-        return Ending(reply=ExecResponse(status=Outcome.SUCCESS, result=result, execution_time_ms=took_ms))
-
-    async def _outcome(self, task: "asyncio.Task[Any]", seconds: float | None) -> Any:
-        """What the application returned, or the exception that it raised."""
+    async def _return(self, job: Job, policy: RetryPolicy | None, failure: Exception | None) -> None:
+        delivery, envelope = job.delivery, job.delivery.envelope
         try:
-            done, _ = await asyncio.wait({task}, timeout=seconds)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not done:
-            task.cancel()
-            return TimeoutError(f"gave up after {seconds} s")
-        if task.cancelled():
-            return asyncio.CancelledError("the handler was cancelled")
-        error = task.exception()
-        if isinstance(error, Exception):
+            await self._returns.give_back(delivery, job.ticket.sequence, failure, policy)
+        except AiconexusError as error:
             self._on_error(error)
-        return task.result() if error is None else error
+            row = self.rows.find(envelope.sender, envelope.id)
+            if row is not None and row.returned == job.ticket.sequence:
+                self._finish(job, ending_of(delivery, Result(error=failure or error)))
+                return
+        # The next attempt may have come before the answer did.
+        self._receipts.note_done(envelope.sender, envelope.id)
+        self._on_done(job.ticket)
 
     def _finish(self, job: Job, ending: Ending) -> None:
         envelope = job.delivery.envelope
         key = (envelope.sender, envelope.id)
         with self._journal.transaction():
-            reply = self._answer(envelope, ending.reply) if ending.reply is not None else None
-            self.rows.finish(
-                *key,
-                ending.status,
-                ending.problem,
-                reply_type=None if reply is None else reply.TYPE,
-                reply=None if reply is None else msgspec.msgpack.encode(reply),
-            )
+            reply_id, reply = (None, None) if ending.reply is None else self._answer(envelope, ending.reply)
+            self.rows.finish(*key, ending.status, ending.problem, reply_id=reply_id, reply=reply)
         self._running.pop(key, None)
+        self._callees.close(job.delivery)
         self._receipts.note_done(*key)
         self._on_done(job.ticket)
 
-    def _answer(self, envelope: Envelope, reply: Body) -> Body:
+    def _answer(self, envelope: Envelope, reply: Body) -> tuple[str | None, bytes | None]:
         """Put an answer into the outbox; one that cannot be sent is replaced by an error that can."""
-        put = partial(self._outbox.put, envelope.sender, in_reply_to=envelope.id, thread=envelope.thread)
+        fields: dict[str, Any] = {"in_reply_to": envelope.id, "thread": envelope.thread}
         try:
-            put(body=reply)
+            sent = self._outbox.put(envelope.sender, reply, **fields)
         except (EnvelopeTooLarge, MalformedEnvelope, TypeError, ValueError, OverflowError) as error:
             text = f"the result cannot be sent: {error}"[:ERROR_CHARACTERS]
-            reply = ExecResponse(status=Outcome.ERROR, error=text)
-            put(body=reply)
-        except AiconexusError as error:
-            self._on_error(error)
-        return reply
+            sent = self._outbox.put(envelope.sender, ExecResponse(status=Outcome.ERROR, error=text), **fields)
+        row = self._outbox.find(sent.id)
+        return (None, None) if row is None else (row.id, row.sealed)
 
 
-def digest_of(envelope: Envelope) -> bytes:
-    """What tells two envelopes under one id apart."""
-    return hashlib.blake2b(bytes(envelope.body), digest_size=16).digest()
+def may_run(row: InRow | None, delivery: Delivery, ticket: Ticket) -> bool:
+    """Whether an envelope that was seen before may be handled: a new attempt, or one that came too late before."""
+    if row is None:
+        return True
+    if row.returned:
+        return ticket.sequence > row.returned
+    return row.status is ReceiptStatus.EXPIRED and not is_over(delivery, now_ms())
+
+
+def is_over(delivery: Delivery, now: int) -> bool:
+    """Whether nobody wants it to be handled any more."""
+    envelope, body = delivery.envelope, delivery.body
+    begin_ms = body.begin_ms if isinstance(body, ExecRequest) else None
+    return envelope.ends_ms <= now or (begin_ms is not None and envelope.created_ms + begin_ms <= now)
+
+
+def _is_call(delivery: Delivery) -> bool:
+    return isinstance(delivery.body, ExecRequest | Intent)

@@ -1,0 +1,173 @@
+"""Say one thing to many, and report to whom it went and to whom it did not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from aiconexus.protocol.errors import AiconexusError, NoHolder, RemoteProblem
+from aiconexus.sdk.delivery import Sent
+from aiconexus.sdk.engine import Engine
+
+AT_ONCE = 64
+LIMIT = 10_000
+STORED_SECONDS = 30.0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """
+    What became of an envelope to many: stored for these, not for those, and why not.
+
+    ``is_cut_short`` says that there were more recipients than the limit.
+    """
+
+    stored: dict[str, Sent]
+    failed: dict[str, AiconexusError]
+    is_cut_short: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody gets it."""
+        return not self.failed and not self.is_cut_short
+
+    def __str__(self) -> str:
+        return (
+            f"stored for {len(self.stored)}, not for {len(self.failed)}{' of the first' if self.is_cut_short else ''}"
+        )
+
+
+class Fanout:
+    """
+    The circulars of an agent.
+
+    Args:
+        engine: The agent's, once it runs.
+        send: ``Agent.send``.
+
+    """
+
+    def __init__(self, engine: Callable[[], Engine], send: Callable[..., Any]) -> None:
+        self._engine = engine
+        self._send = send
+
+    async def send_many(
+        self,
+        dids: Iterable[str],
+        content: Any,
+        *,
+        timeout: float | None = STORED_SECONDS,  # noqa: ASYNC109
+        **fields: Any,
+    ) -> Report:
+        """
+        Send a MESSAGE to several agents, not too many at a time.
+
+        One that cannot be stored does not keep it from the others.
+
+        Args:
+            dids: To whom; each gets it once.
+            content: As for ``send``.
+            timeout: Seconds for each until it is stored.
+            fields: As for ``post``.
+
+        """
+        return await self._spread(_each(dict.fromkeys(dids)), content, timeout, fields)
+
+    async def send_to(
+        self,
+        capability: str,
+        content: Any,
+        *,
+        timeout: float | None = STORED_SECONDS,  # noqa: ASYNC109
+        **fields: Any,
+    ) -> Sent:
+        """
+        Send a MESSAGE to one of those who are here and have a capability; to another one if it is refused.
+
+        Raises:
+            NoHolder: If nobody has it.
+            RemoteProblem: If the last one refused.
+            NotAcknowledged: If it was not stored in time.
+
+        """
+        holders = self._engine().holders
+        tried: list[str] = []
+        last: RemoteProblem | None = None
+        while True:
+            try:
+                did = await holders.choose(capability, tried)
+            except NoHolder as error:
+                raise last or error from None
+            try:
+                with holders.busy(did):
+                    sent: Sent = await self._send(did, content, timeout=timeout, **fields)
+            except RemoteProblem as error:
+                last = error
+                tried.append(did)
+            else:
+                return sent
+
+    async def broadcast(
+        self,
+        content: Any,
+        *,
+        capability: str | None = None,
+        online: bool | None = True,
+        limit: int = LIMIT,
+        timeout: float | None = STORED_SECONDS,  # noqa: ASYNC109
+        **fields: Any,
+    ) -> Report:
+        """
+        Send a MESSAGE to all agents that fit, page by page and no faster than they are stored.
+
+        Args:
+            content: As for ``send``.
+            capability: Only to those who have it.
+            online: Only to those who are here; None sends to the others, too.
+            limit: To so many at most.
+            timeout: Seconds for each until it is stored.
+            fields: As for ``post``.
+
+        """
+        return await self._spread(self._fitting(capability, online=online), content, timeout, fields, limit)
+
+    async def _fitting(self, capability: str | None, *, online: bool | None) -> AsyncIterator[str]:
+        engine = self._engine()
+        async for card in engine.discovery.discover(capability=capability, online=online):
+            if card.did != engine.link.services.voice.did and not card.revoked:
+                yield card.did
+
+    async def _spread(
+        self,
+        dids: AsyncIterator[str],
+        content: Any,
+        timeout_seconds: float | None,
+        fields: dict[str, Any],
+        limit: int | None = None,
+    ) -> Report:
+        stored: dict[str, Sent] = {}
+        failed: dict[str, AiconexusError] = {}
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(did: str) -> None:
+            try:
+                stored[did] = await self._send(did, content, timeout=timeout_seconds, **fields)
+            except AiconexusError as error:
+                failed[did] = error
+            finally:
+                room.release()
+
+        count = 0
+        async with asyncio.TaskGroup() as tasks:
+            async for did in dids:
+                if count == limit:
+                    return Report(stored, failed, is_cut_short=True)
+                await room.acquire()
+                count += 1
+                tasks.create_task(one(did), name=f"send-{did}")
+        return Report(stored, failed)
+
+
+async def _each(dids: Iterable[str]) -> AsyncIterator[str]:
+    for did in dids:
+        yield did
