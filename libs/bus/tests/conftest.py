@@ -20,7 +20,7 @@ def key() -> SigningKey:
 async def server(tmp_path: Path, key: SigningKey) -> AsyncIterator[NatsServer]:
     """A nats-server with JetStream that knows the one user."""
     config = (
-        f'jetstream {{ store_dir: "{tmp_path}/jetstream" }}\n'
+        f'jetstream {{ store_dir: "{tmp_path}/jetstream", max_file_store: 1000000000 }}\n'
         f"authorization {{ users: [ {{ nkey: {user_nkey(key.public_key)} }} ] }}\n"
     )
     async with running(tmp_path, config) as server:

@@ -32,6 +32,18 @@ async def test_a_stream_is_brought_to_its_configuration(streams: Streams) -> Non
     assert info["config"]["max_msgs_per_subject"] == 6
 
 
+async def test_a_stream_that_takes_most_of_the_disk_is_ensured_again(session: Session) -> None:
+    """A service that comes back finds its stream, though there is no room for another one of that size."""
+    streams = Streams(session)
+    config = {**CONFIG, "max_bytes": 600_000_000}
+    await streams.ensure(config)
+    await streams.ensure(config)
+    with pytest.raises(StreamRefused) as caught:
+        await streams.ensure({"name": "T", "subjects": ["t.*"], "max_bytes": 600_000_000})
+
+    assert caught.value.code == 10047
+
+
 async def test_an_id_is_stored_once(streams: Streams) -> None:
     """The second publish of an id gets the first one's place."""
     assert await streams.publish("s.a", b"1", id_="x") == Placed(1)

@@ -25,6 +25,8 @@ STORE_FULL = 10023
 """err_code: the server's storage is used up."""
 STREAM_IN_USE = 10058
 """err_code: the stream exists with another configuration."""
+NO_ROOM = 10047
+"""err_code: less is left of the server's storage than the stream may take."""
 
 END_OF_BATCH = "204"
 NO_MESSAGES = "404"
@@ -106,9 +108,16 @@ class Streams:
         try:
             await self._call(subjects.stream_api("CREATE", name), config)
         except StreamRefused as refusal:
-            if refusal.code != STREAM_IN_USE:
+            # For CREATE the server wants room for the stream a second time, even where it is there already.
+            if refusal.code not in (STREAM_IN_USE, NO_ROOM):
                 raise
+            await self._update(name, config, refusal)
+
+    async def _update(self, name: str, config: Mapping[str, Any], refusal: StreamRefused) -> None:
+        try:
             await self._call(subjects.stream_api("UPDATE", name), config)
+        except StreamRefused as another:
+            raise (refusal if another.code == STREAM_NOT_FOUND else another) from another
 
     async def info(self, name: str) -> dict[str, Any]:
         """
