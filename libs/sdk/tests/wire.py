@@ -32,6 +32,7 @@ from aiconexus.protocol.bodies import (
     Resolve,
 )
 from aiconexus.protocol.closing import Close
+from aiconexus.protocol.job_bodies import JobState, Return, Scheduled
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Letter, compose, split, unseal
@@ -55,6 +56,10 @@ class Wire:
 
     def __init__(self) -> None:
         self.identity, self.relay, self.edge = new_key(), new_key(), new_key()
+        self.retry: SigningKey | None = None
+        """Set for a platform that has such a service; it keeps silent unless ``takes_returns``."""
+        self.takes_returns = True
+        self.returned: asyncio.Queue[Return] = asyncio.Queue()
         self.challenger = self.edge
         self.storer = self.relay
         self.heartbeat_seconds = 0.0
@@ -75,8 +80,7 @@ class Wire:
         self._socket = socket = web.WebSocketResponse(protocols=["aiconexus.v1"])
         await socket.prepare(request)
         self.connections += 1
-        services = {name: getattr(self, name).did for name in ("identity", "relay", "edge")}
-        platform = sealed(self.identity, PlatformInfo(services=services), None)
+        platform = sealed(self.identity, PlatformInfo(services=self._services), None)
         await socket.send_bytes(sealed(self.challenger, Challenge(nonce="nonce", platform=platform), None))
         async for message in socket:
             if message.type is WSMsgType.BINARY:
@@ -125,8 +129,7 @@ class Wire:
 
     async def _hear(self, socket: web.WebSocketResponse, letter: Letter) -> None:
         envelope, body = letter.envelope, letter.body
-        services = (self.identity.did, self.relay.did, self.edge.did)
-        if envelope.recipient not in services:
+        if envelope.recipient not in self._services.values():
             self.submitted.put_nowait(letter)
             if self.drops:
                 self.drops -= 1
@@ -154,6 +157,15 @@ class Wire:
                 await self._answer(letter, self.relay, Acked(upto=body.upto))
             case Resolve():
                 await self._answer(letter, self.identity, Agents())
+            case Return():
+                self.returned.put_nowait(body)
+                if self.takes_returns and self.retry is not None:
+                    await self._answer(letter, self.retry, Scheduled(job="z6Mk.a", state=JobState.WAITING))
+
+    @property
+    def _services(self) -> dict[str, str]:
+        keys = {"identity": self.identity, "relay": self.relay, "edge": self.edge, "retry": self.retry}
+        return {name: key.did for name, key in keys.items() if key is not None}
 
     async def _answer(self, letter: Letter, key: SigningKey, body: Body) -> None:
         envelope = letter.envelope
