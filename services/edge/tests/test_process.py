@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import Fetch, Mail, Message, Presence, Watch
+from aiconexus.protocol.bodies import Fetch, Mail, Message, Watch
 from aiconexus.protocol.closing import Close
 from aiconexus.runtime.health import Health
 
@@ -42,7 +42,7 @@ async def test_edge_that_ends_takes_its_agents_offline(
     await watcher.ask(Watch(dids=(agent.did,)), watcher.services["edge"])
     os.kill(running.pids["edge"] or 0, how)
     ending = (await agent.ending())[0]
-    gone = (await watcher.until("PRESENCE")).body
+    gone = await watcher.gone()
     await watcher.say(Message(content="waiting"), agent.did)
     await watcher.until("RECEIPT")
     again = await agents.agent(other, key=agent.key)
@@ -50,7 +50,6 @@ async def test_edge_that_ends_takes_its_agents_offline(
     await running.restart("edge")
 
     assert code == ending
-    assert isinstance(gone, Presence)
-    assert not gone.online
+    assert agent.did == gone.did
     assert isinstance(page, Mail)
     assert 1 == len(page.items)

@@ -257,8 +257,7 @@ async def test_leaving_edge_says_so(world: World, agents: Agents) -> None:
             leaver = await agents.agent(edge)
             await watcher.ask(Watch(dids=(leaver.did,)), watcher.services["edge"])
             ending = asyncio.create_task(leaver.ending())
-        news = (await watcher.until("PRESENCE")).body
+        news = await watcher.gone()
 
         assert Close.GOING_AWAY == (await ending)[0]
-        assert isinstance(news, Presence)
-        assert not news.online
+        assert leaver.did == news.did

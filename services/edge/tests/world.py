@@ -20,7 +20,7 @@ from aiconexus.cli.platform import Platform
 from aiconexus.edge.service import serve
 from aiconexus.edge.settings import EdgeSettings
 from aiconexus.protocol import subjects, text
-from aiconexus.protocol.bodies import Body, Challenge, MailItem, PlatformInfo, Register, Registered
+from aiconexus.protocol.bodies import Body, Challenge, MailItem, PlatformInfo, Presence, Register, Registered
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
@@ -220,6 +220,12 @@ class Agent:
         while (letter := await self.next()).envelope.type != type_:
             pass
         return letter
+
+    async def gone(self) -> Presence:
+        """The next PRESENCE of somebody who left; that they had come may still have been on the way."""
+        while not isinstance(news := (await self.next()).body, Presence) or news.online:
+            pass
+        return news
 
     async def ending(self) -> tuple[int, str]:
         """The code and the reason with which the edge closes."""
