@@ -78,6 +78,26 @@ async def test_auth(platform: Platform, tmp_path: Path) -> None:
     assert "the stranger: refused" in output
 
 
+async def test_stream(platform: Platform, tmp_path: Path) -> None:
+    """The parts come in order."""
+    output = await run("stream.py", tmp_path, platform.endpoints().ws)
+
+    assert "the kettle sings a signed " in output
+    assert "(clearing my throat)" in output
+
+
+async def test_fanout(platform: Platform, tmp_path: Path) -> None:
+    """Everybody gets it, the clumsy one at the second attempt, and who cannot is named."""
+    output = await run("fanout.py", tmp_path, platform.endpoints().nats)
+
+    assert ["0", "1", "2", "3"] == sorted(re.findall(r"listener-(\d) read 'tea is ready'", output))
+    assert "listener-0 read 'milk, too' at attempt 2" in output
+    assert "broadcast: stored for 4, not for 0" in output
+    assert "to many: stored for 4, not for 1" in output
+    assert "unknown_agent" in output
+    assert 1 == output.count("'you, wash up'")
+
+
 @pytest.mark.parametrize("snippet", snippets())
 async def test_readme(platform: Platform, tmp_path: Path, snippet: str) -> None:
     """What the READMEs show runs as it stands."""

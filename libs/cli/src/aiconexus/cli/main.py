@@ -13,6 +13,7 @@ from aiconexus.cli.commands.call import call
 from aiconexus.cli.commands.dead_letters import dead_letters
 from aiconexus.cli.commands.demo import demo
 from aiconexus.cli.commands.init import init
+from aiconexus.cli.commands.jobs import jobs
 from aiconexus.cli.commands.keygen import keygen
 from aiconexus.cli.commands.listen import listen
 from aiconexus.cli.commands.send import send
@@ -27,7 +28,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (up, demo, init, keygen, status, agents, send, listen, call):
+for function in (up, demo, init, keygen, status, agents, send, listen, call, jobs):
     commands.command()(function)
 commands.add_typer(dead_letters, name="dead-letters")
 
