@@ -1,6 +1,6 @@
 """Sort what arrives: mail into the inbox, receipts and answers to whoever waits, the rest to the live traffic."""
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, Error, ExecResponse, Intent, Receipt
@@ -20,6 +20,7 @@ from aiconexus.sdk.progress import Ticket
 from aiconexus.sdk.road import Push
 from aiconexus.sdk.workers import Workers
 
+EARLY_MAX = 1024
 _OF_CALLS = (ExecResponse, Error, Progress, Chunk, Cancel, Resume)
 
 
@@ -50,6 +51,7 @@ class Reception:
         self._notices = notices
         self._post = post
         self._heard: deque[tuple[int, list[str]]] = deque()
+        self._early: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def push(self, push: Push) -> None:
         """Take what a road brings."""
@@ -64,7 +66,7 @@ class Reception:
             self._settle(letter, body)
             self._heard.append((ticket.sequence, [item.id for item in body.items]))
             self.inbox.finish(ticket)
-        elif self._heed(letter, body) or self._is_orphan(body):
+        elif self._was_early(letter) or self._heed(letter, body) or self._is_orphan(body):
             self.workers.settle(letter.envelope, body, ticket)
         elif not self._handlers.is_empty:
             self.workers.give(self._delivery(letter, body), ticket)
@@ -87,8 +89,18 @@ class Reception:
             return
         if isinstance(body, Receipt):
             self._settle(letter, body)
-        else:
-            self._heed(letter, body)
+        elif (key := (letter.envelope.sender, letter.envelope.id)) not in self._early and self._heed(letter, body):
+            self._early[key] = None
+            if len(self._early) > EARLY_MAX:
+                self._early.popitem(last=False)
+
+    def _was_early(self, letter: Letter) -> bool:
+        """Whether this was heeded ahead of its turn, which comes now."""
+        key = (letter.envelope.sender, letter.envelope.id)
+        if key not in self._early:
+            return False
+        del self._early[key]
+        return True
 
     def _heed(self, letter: Letter, body: Body) -> bool:
         """Whether it was meant for a call, of ours or of its sender's."""
