@@ -66,7 +66,7 @@ aiconexus *args:
 
 # Re-resolve requirements.lock; -U upgrades all, -P NAME one
 lock *args:
-    uv pip compile -q -o requirements.lock "$@" --group dev pyproject.toml */*/pyproject.toml
+    uv pip compile -q -o requirements.lock "$@" --all-extras --group dev pyproject.toml */*/pyproject.toml
 
 # A service and its siblings in a venv of its own: ./dev image relay [dist/relay]
 image service dir=("dist/" + service):
