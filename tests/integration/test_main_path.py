@@ -19,8 +19,9 @@ from tests.integration.processes import AgentProcess, dialects
 from tests.integration.strangers import native
 
 from aiconexus.cli.platform import Platform, Ports
-from aiconexus.protocol.bodies import Error, Message, Offer, Presence, Receipt, Road
+from aiconexus.protocol.bodies import Error, Message, Presence, Receipt, Road
 from aiconexus.protocol.errors import RemoteProblem, TakenOver
+from aiconexus.protocol.signal_bodies import Offer
 from aiconexus.sdk import Agent, AgentState, Delivery, Identity, Notice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,9 @@ import pytest_asyncio
 from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listening
 
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import Answer, Offer, Presence
+from aiconexus.protocol.bodies import Presence
 from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem, TakenOver, UnknownAgent, UnsupportedType
+from aiconexus.protocol.signal_bodies import Answer, Offer
 from aiconexus.sdk import AgentState, Delivery, Identity
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from aiconexus.protocol import bodies, call_bodies, job_bodies
+from aiconexus.protocol import bodies, call_bodies, job_bodies, signal_bodies
 from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.policy import RetryPolicy, Strategy
@@ -60,9 +60,9 @@ SAMPLES: dict[str, Body] = {
     for body in (
         _register,
         bodies.Unregister(reason="good night"),
-        bodies.Offer(sdp="v=0\r\n"),
-        bodies.Answer(sdp="v=0\r\n"),
-        bodies.IceCandidate(
+        signal_bodies.Offer(sdp="v=0\r\n"),
+        signal_bodies.Answer(sdp="v=0\r\n"),
+        signal_bodies.IceCandidate(
             candidate="candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host", sdp_mid="0", sdp_mline_index=0
         ),
         bodies.Intent(query="How many words?", context={"path": "docs"}),
@@ -137,5 +137,27 @@ SAMPLES: dict[str, Body] = {
         job_bodies.Placed(items=(job_bodies.PlacedItem(sequence=42), job_bodies.PlacedItem(problem="unknown_agent"))),
         job_bodies.Look(sequences=(41, 42)),
         job_bodies.Looked(present=(42,)),
+        signal_bodies.Bye(session="s-1", reason="done"),
+        signal_bodies.Hello(
+            session="s-1",
+            role="offerer",
+            fingerprints=(f"sha-256 {':'.join(['0A'] * 32)}",),
+            peer_fingerprints=(f"sha-256 {':'.join(['0B'] * 32)}",),
+            offer_hash=bytes(range(32)),
+        ),
+        signal_bodies.ListServers(),
+        signal_bodies.IceServers(
+            servers=(
+                signal_bodies.IceServer(
+                    urls=("turn:turn.example:3478?transport=udp",),
+                    username="1790000600:z6Mk",
+                    credential="c2VjcmV0",
+                    latency_ms=1.5,
+                ),
+            ),
+            expires_ms=NOW_MS + 600_000,
+        ),
+        signal_bodies.Incident(event="turn_fallback", peer=BOB.did, session="s-1", detail="late", at_ms=NOW_MS),
+        signal_bodies.Noted(event="turn_fallback"),
     )
 }

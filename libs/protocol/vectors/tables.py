@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from libs.protocol.vectors.forms import ENUMS, choices, fields_of
 
-from aiconexus.protocol import bodies, job_bodies, limits
+from aiconexus.protocol import bodies, job_bodies, limits, signal_bodies
 from aiconexus.protocol.closing import REASONS, Close, gives_up
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.policy import RetryPolicy
@@ -75,6 +75,12 @@ WAYS: dict[str, tuple[str, str, str]] = {
     "PLACED": (OWN, "answer", ""),
     "LOOK": (OWN, "`aicx.v1.svc.relay.look`", "LOOKED"),
     "LOOKED": (OWN, "answer", ""),
+    "BYE": (AGENT, "", ""),
+    "HELLO": (AGENT, "first envelope in a data channel", "HELLO"),
+    "LIST_SERVERS": ("agent → signaling", "`signaling.list_servers`", "ICE_SERVERS"),
+    "ICE_SERVERS": ("signaling → agent", "answer", ""),
+    "INCIDENT": ("agent → signaling", "`signaling.incident`", "NOTED"),
+    "NOTED": ("signaling → agent", "answer", ""),
 }
 INNER: list[type[msgspec.Struct]] = [
     bodies.ReceiptItem,
@@ -85,6 +91,8 @@ INNER: list[type[msgspec.Struct]] = [
     job_bodies.AttemptNote,
     job_bodies.PlaceItem,
     job_bodies.PlacedItem,
+    signal_bodies.Candidate,
+    signal_bodies.IceServer,
 ]
 MEANINGS = {
     "timeout": "No answer came in time; it may or may not have been done",

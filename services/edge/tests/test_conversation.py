@@ -15,7 +15,6 @@ from aiconexus.protocol.bodies import (
     Mail,
     MailItem,
     Message,
-    Offer,
     Ping,
     Pong,
     Presence,
@@ -35,6 +34,7 @@ from aiconexus.protocol.bodies import (
 )
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.seal import Codec, Sealed, split, unseal, wrap
+from aiconexus.protocol.signal_bodies import Offer
 
 from .world import BINARY, TEXT, Agents, Edge, Place, World, new_key
 

@@ -8,11 +8,12 @@ import pytest
 
 from aiconexus.edge.dialects import DIALECTS, Binary, Dialect, Text
 from aiconexus.protocol import text
-from aiconexus.protocol.bodies import Body, Message, Offer
+from aiconexus.protocol.bodies import Body, Message
 from aiconexus.protocol.errors import EnvelopeError, EnvelopeTooLarge, MalformedEnvelope
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Sealed, compose, split, unseal, wrap
+from aiconexus.protocol.signal_bodies import Offer
 
 KEY = SigningKey(bytes(32))
 PEER = SigningKey(bytes(31) + b"\x01").did

@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from aiconexus.protocol.bodies import IceCandidate, Message, Offer, Policy, Receipt
+from aiconexus.protocol.bodies import Message, Policy, Receipt
 from aiconexus.protocol.seal import unseal
+from aiconexus.protocol.signal_bodies import IceCandidate, Offer
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.runtime.context import Context
 

@@ -4,11 +4,12 @@ import pytest
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Body, Error, Message, Offer, Receipt, ReceiptItem, ReceiptStatus
+from aiconexus.protocol.bodies import Body, Error, Message, Receipt, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.job_bodies import Look, Looked, Place, Placed, PlacedItem, PlaceItem
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.records import RegistryRecord
 from aiconexus.protocol.seal import compose, unseal
+from aiconexus.protocol.signal_bodies import Offer
 
 from .world import Agent, World, contents, receipts, record_bytes
 

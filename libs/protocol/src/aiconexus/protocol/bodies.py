@@ -1,9 +1,9 @@
 """
 What an envelope can say: one struct for each type, chosen by the envelope's ``type`` alone.
 
-Those of calls and of retries have modules of their own; ``vocabulary`` lists them all. Readers ignore fields that they
-do not know and new fields have defaults, so that releases can be mixed. In the JSON codec, bytes are base64 (RFC 4648
-section 4, with padding).
+Those of calls, of retries and of signaling have modules of their own; ``vocabulary`` lists them all. Readers ignore
+fields that they do not know and new fields have defaults, so that releases can be mixed. In the JSON codec, bytes are
+base64 (RFC 4648 section 4, with padding).
 """
 
 from enum import StrEnum
@@ -68,7 +68,7 @@ class Policy(StrEnum):
     LISTED = "listed"
 
 
-# The eleven types of ioap.v1
+# Types of ioap.v1; those that introduce two agents to each other are in ``signal_bodies``
 
 
 class Register(Body, frozen=True):
@@ -95,29 +95,6 @@ class Unregister(Body, frozen=True):
 
     TYPE: ClassVar[str] = "UNREGISTER"
     reason: Text | None = None
-
-
-class Offer(Body, frozen=True):
-    """An SDP offer, RFC 8866 and RFC 9429."""
-
-    TYPE: ClassVar[str] = "OFFER"
-    sdp: Annotated[str, Meta(min_length=1)]
-
-
-class Answer(Body, frozen=True):
-    """An SDP answer."""
-
-    TYPE: ClassVar[str] = "ANSWER"
-    sdp: Annotated[str, Meta(min_length=1)]
-
-
-class IceCandidate(Body, frozen=True):
-    """One trickled candidate, RFC 8838; an empty ``candidate`` ends the candidates."""
-
-    TYPE: ClassVar[str] = "ICE_CANDIDATE"
-    candidate: Annotated[str, Meta(max_length=1024)]
-    sdp_mid: Text | None = None
-    sdp_mline_index: Count | None = None
 
 
 class Intent(Body, frozen=True):

@@ -10,6 +10,7 @@ AiconexusError
 ├── DeliveryError   MailboxFull · RateLimited · NotAcknowledged · HandlerFailed · HandlerInterrupted · NoHandler
 │                   · CallCancelled · StreamGap · NoHolder · UnknownJob · JobEnded · TooManyJobs
 ├── BusError        BusUnavailable · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
+├── SignalingError  in ``direct_errors``: what goes wrong on the way to a direct channel and in it
 ├── SettingsError
 ├── InvalidPolicy
 └── RemoteProblem   an ERROR envelope that somebody else sent us

@@ -41,3 +41,15 @@ RECEIPT_ITEMS_MAX = 256
 
 CALLERS_MAX = 256
 """DIDs that one agent may list as its callers."""
+
+SDP_MAX_CHARACTERS = 16 * 1024
+"""Of one SDP; a data channel with all its candidates takes about a tenth."""
+
+CANDIDATES_MAX = 32
+"""Candidates in one SDP, and further ones in one ICE_CANDIDATE."""
+
+FINGERPRINTS_MAX = 4
+"""Fingerprints of one description."""
+
+ICE_SERVERS_MAX = 8
+"""Servers that signaling names at a time."""

@@ -6,7 +6,7 @@ What an error is called on the wire, and whether the same request may succeed la
 
 import msgspec
 
-from aiconexus.protocol import errors
+from aiconexus.protocol import direct_errors, errors
 from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.errors import AiconexusError
 
@@ -57,6 +57,15 @@ PROBLEMS: dict[type[BaseException], Problem] = {
     errors.JobEnded: Problem("job_ended", CONNECTION_REFUSED),
     errors.TooManyJobs: Problem("too_many_jobs", CONNECTION_REFUSED, retryable=True),
     errors.InvalidPolicy: Problem("invalid_policy", MALFORMED_MESSAGE),
+    direct_errors.UnexpectedSignal: Problem("unexpected_signal", CONNECTION_REFUSED),
+    direct_errors.DescriptionRefused: Problem("description_refused", INVALID_SIGNATURE),
+    direct_errors.HelloRefused: Problem("hello_refused", INVALID_SIGNATURE),
+    direct_errors.ConnectionFailed: Problem("connection_failed", CONNECTION_REFUSED, retryable=True),
+    direct_errors.ChannelExists: Problem("channel_exists", CONNECTION_REFUSED),
+    direct_errors.ChannelClosed: Problem("channel_closed", CONNECTION_REFUSED, retryable=True),
+    direct_errors.InvalidChannel: Problem("invalid_channel", MALFORMED_MESSAGE),
+    direct_errors.MessageTooLarge: Problem("message_too_large", MALFORMED_MESSAGE),
+    direct_errors.TransferRefused: Problem("transfer_refused", CONNECTION_REFUSED),
     errors.BusUnavailable: Problem("unavailable", INTERNAL_ERROR, retryable=True),
     errors.NoResponders: Problem("unavailable", INTERNAL_ERROR, retryable=True),
     errors.RequestTimedOut: Problem("timeout", TIMEOUT, retryable=True),

@@ -4,7 +4,6 @@ from aiconexus.protocol.bodies import (
     Ack,
     Acked,
     Agents,
-    Answer,
     Attach,
     Attached,
     Body,
@@ -16,11 +15,9 @@ from aiconexus.protocol.bodies import (
     ExecRequest,
     ExecResponse,
     Fetch,
-    IceCandidate,
     Intent,
     Mail,
     Message,
-    Offer,
     Ping,
     PlatformInfo,
     Pong,
@@ -56,6 +53,17 @@ from aiconexus.protocol.job_bodies import (
     ShowJob,
     Withdraw,
     Withdrawn,
+)
+from aiconexus.protocol.signal_bodies import (
+    Answer,
+    Bye,
+    Hello,
+    IceCandidate,
+    IceServers,
+    Incident,
+    ListServers,
+    Noted,
+    Offer,
 )
 
 BODIES: dict[str, type[Body]] = {
@@ -116,6 +124,12 @@ BODIES: dict[str, type[Body]] = {
         Placed,
         Look,
         Looked,
+        Bye,
+        Hello,
+        ListServers,
+        IceServers,
+        Incident,
+        Noted,
     )
 }
 """Every type that this version knows."""
@@ -136,8 +150,34 @@ STORED_TYPES = frozenset(
 )
 """What one agent may put into another's mailbox."""
 
-LIVE_TYPES = frozenset({"OFFER", "ANSWER", "ICE_CANDIDATE", "PING", "PONG"})
+LIVE_TYPES = frozenset({"OFFER", "ANSWER", "ICE_CANDIDATE", "BYE", "PING", "PONG"})
 """What is forwarded to a connected agent or refused: it is worthless tomorrow."""
 
 UNADDRESSED_TYPES = frozenset({"PLATFORM", "CHALLENGE", "PRESENCE"})
 """What is said to whoever hears it: ``to`` is null."""
+
+SECURITY_INCIDENTS = frozenset(
+    {
+        "offer_refused",
+        "fingerprint_missing",
+        "fingerprint_weak",
+        "fingerprint_mismatch",
+        "fingerprint_inconsistent",
+        "offer_hash_mismatch",
+        "hello_invalid",
+        "hello_missing",
+        "foreign_frame",
+        "signature_invalid",
+    }
+)
+"""What INCIDENT tells of attempts to deceive an agent."""
+
+INCIDENTS = SECURITY_INCIDENTS | {
+    "turn_fallback",
+    "relay_fallback",
+    "direct_restored",
+    "connection_failed",
+    "glare",
+    "key_rotated",
+}
+"""All that INCIDENT may tell."""

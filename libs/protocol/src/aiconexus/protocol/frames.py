@@ -1,0 +1,129 @@
+"""
+What passes through the system channel between two agents: data channel 0, label ``aiconexus``, ordered and reliable.
+
+A binary message is a sealed envelope (see ``seal``), a text message that begins with ``{`` one of ioap.v1 (see
+``text``), and every other text message is a JSON array: a word and what it is about. These words are not signed: they
+count only after the HELLO of both sides, in a channel whose keys that HELLO has bound to the two DIDs.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from aiconexus.protocol import limits
+from aiconexus.protocol.bodies import Count, Id, Text
+from aiconexus.protocol.errors import EnvelopeTooLarge, MalformedEnvelope
+
+LABEL = "aiconexus"
+CHANNEL_ID = 0
+PROTOCOL = "aiconexus.v1"
+
+FRAME_MAX_BYTES = limits.TEXT_MAX_BYTES
+Ids = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=limits.RECEIPT_ITEMS_MAX)]
+Label = Annotated[str, Meta(max_length=128)]
+
+
+class Word(msgspec.Struct, frozen=True, array_like=True, tag_field="word"):
+    """One word of one side to the other."""
+
+
+class Beat(Word, frozen=True, tag="ping"):
+    """Are you still there? Sent every second."""
+
+    number: Count
+
+
+class Echo(Word, frozen=True, tag="pong"):
+    """Yes; repeats the number. Only an echo proves that both directions work."""
+
+    number: Count
+
+
+class Taken(Word, frozen=True, tag="taken"):
+    """These envelopes were verified and wait for their handlers; their sender still keeps them."""
+
+    ids: Ids
+
+
+class NotTaken(Word, frozen=True, tag="not_taken"):
+    """An envelope was not taken, for a reason that has a name: send it through the mailbox."""
+
+    id: Id
+    problem: Annotated[str, Meta(max_length=64)]
+
+
+class Await(Word, frozen=True, tag="await"):
+    """Tell me once you have taken this envelope, which went through the mailbox: what follows must not overtake it."""
+
+    id: Id
+
+
+class Here(Word, frozen=True, tag="here"):
+    """The envelope of AWAIT has come."""
+
+    id: Id
+
+
+class Agree(Word, frozen=True, tag="channel"):
+    """
+    A channel of this kind (RFC 8831, RFC 8832) is about to be opened, if the other side agrees.
+
+    ``features`` are what both must understand, such as ``parts`` for messages of any size.
+    """
+
+    label: Label
+    id: Count
+    ordered: bool = True
+    max_packet_life_time_ms: Count | None = None
+    max_retransmits: Count | None = None
+    protocol: Text = ""
+    features: Annotated[tuple[Text, ...], Meta(max_length=8)] = ()
+
+
+class Agreed(Word, frozen=True, tag="channel_ok"):
+    """Yes, open it."""
+
+    id: Count
+
+
+class Disagreed(Word, frozen=True, tag="channel_no"):
+    """No, for a reason that has a name in ``problems``."""
+
+    id: Count
+    problem: Annotated[str, Meta(max_length=64)]
+    message: Text = ""
+
+
+class Leaving(Word, frozen=True, tag="bye"):
+    """The connection ends now, on purpose: another took its place, or the agent closes."""
+
+    reason: Text = ""
+
+
+Words = Beat | Echo | Taken | NotTaken | Await | Here | Agree | Agreed | Disagreed | Leaving
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Words).decode
+
+
+def write_word(word: Word) -> str:
+    """The text message of a word."""
+    return _encode(word).decode()
+
+
+def read_word(text: str) -> Any:
+    """
+    Read a text message that is no envelope.
+
+    Raises:
+        EnvelopeTooLarge: If it is longer than anything that we would say.
+        MalformedEnvelope: If it is no word.
+
+    """
+    if len(text) > FRAME_MAX_BYTES:
+        raise EnvelopeTooLarge(len(text), FRAME_MAX_BYTES)
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        raise MalformedEnvelope(f"no word: {error}") from error

@@ -1,0 +1,55 @@
+"""Words between two agents that are connected directly."""
+
+import pytest
+
+from aiconexus.protocol import frames
+from aiconexus.protocol.errors import EnvelopeTooLarge, MalformedEnvelope
+from aiconexus.protocol.frames import FRAME_MAX_BYTES, Word, read_word, write_word
+
+WORDS: list[tuple[Word, str]] = [
+    (frames.Beat(7), '["ping",7]'),
+    (frames.Echo(7), '["pong",7]'),
+    (frames.Taken(("a", "b")), '["taken",["a","b"]]'),
+    (frames.NotTaken("a", "take_the_mailbox"), '["not_taken","a","take_the_mailbox"]'),
+    (frames.Await("a"), '["await","a"]'),
+    (frames.Here("a"), '["here","a"]'),
+    (frames.Agree("files", 2), '["channel","files",2,true,null,null,"",[]]'),
+    (frames.Agreed(2), '["channel_ok",2]'),
+    (frames.Disagreed(2, "channel_exists"), '["channel_no",2,"channel_exists",""]'),
+    (frames.Leaving("rotate"), '["bye","rotate"]'),
+]
+
+
+@pytest.mark.parametrize(("word", "text"), WORDS, ids=[text for _, text in WORDS])
+def test_word_has_one_text(word: Word, text: str) -> None:
+    """Another language can write and read it."""
+    assert text == write_word(word)
+    assert word == read_word(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        '["shout",1]',
+        '["ping",-1]',
+        '["ping","1"]',
+        '["taken",[]]',
+        '["taken",["a b"]]',
+        "[" * 5000,
+        '["here","\ud800"]',
+        '["taken",[' + ",".join(['"a"'] * 257) + "]]",
+    ],
+)
+def test_nonsense_is_malformed(text: str) -> None:
+    """Nothing else is a word."""
+    with pytest.raises(MalformedEnvelope):
+        read_word(text)
+
+
+def test_endless_text_is_not_read() -> None:
+    """A peer cannot have us decode what nobody would say."""
+    with pytest.raises(EnvelopeTooLarge):
+        read_word("[" * (FRAME_MAX_BYTES + 1))
