@@ -3,10 +3,12 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.containers.composed import Composed
+from tests.integration.strangers import native
 from tests.operations_page import DOCS, SERVICES, names_of_metrics
 
 pytestmark = pytest.mark.containers
 
+COUNTED = 'aiconexus_identity_bus_violations_total{account="AGENTS",kind="publish"} 1.0'
 LISTED = (DOCS / "metrics.md").read_text()
 
 
@@ -18,3 +20,12 @@ def test_everything_is_listed_that_is_counted(composed: Composed, service: str) 
     ours = {name for name in names if name.startswith("aiconexus_") and not name.endswith("_created")}
 
     assert names_of_metrics(service, LISTED) == ours
+
+
+async def test_what_the_bus_refuses_is_counted(composed: Composed) -> None:
+    """Who tries a foreign subject is known from the log that bus and identity share, and the engine shows it, too."""
+    async with native(composed.endpoints.nats) as stranger:
+        await stranger.session.publish("foreign", b"")
+        await composed.until(lambda: COUNTED in composed.metrics("identity"))
+
+    assert "Publish Violation" in composed.run("logs", "nats")

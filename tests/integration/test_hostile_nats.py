@@ -77,6 +77,9 @@ async def hostile(platform: Platform) -> AsyncIterator[NativeStranger]:
         yield stranger
 
 
+VIOLATIONS = "aiconexus_identity_bus_violations_total"
+
+
 async def complaint(stranger: NativeStranger) -> str:
     """What the server has to say."""
     async with asyncio.timeout(5):
@@ -85,9 +88,10 @@ async def complaint(stranger: NativeStranger) -> str:
 
 @pytest.mark.parametrize("subject", FOREIGN_PUBLISH.values(), ids=FOREIGN_PUBLISH)
 async def test_foreign_subject_cannot_be_published(
-    victim: NativeStranger, hostile: NativeStranger, subject: str
+    victim: NativeStranger, hostile: NativeStranger, meter: Meter, subject: str
 ) -> None:
-    """Nothing but an agent's own requests leaves its connection."""
+    """Nothing but an agent's own requests leaves its connection, and who tries is counted."""
+    before = await meter.count("identity", VIOLATIONS, kind="publish", account="AGENTS")
     heard = await victim.hear(subjects.inbox_of(victim.key.token))
     await hostile.session.publish(
         subject.replace(VICTIM, victim.key.token), b"hello", reply=hostile.session.new_inbox()
@@ -96,19 +100,24 @@ async def test_foreign_subject_cannot_be_published(
     assert "permissions violation for publish" in await complaint(hostile)
     await victim.session.barrier()
     assert heard.empty()
+    await meter.until("identity", VIOLATIONS, at_least=before + 1, kind="publish", account="AGENTS")
 
 
 @pytest.mark.parametrize("subject", FOREIGN_SUBSCRIBE.values(), ids=FOREIGN_SUBSCRIBE)
-async def test_foreign_subject_cannot_be_heard(victim: NativeStranger, hostile: NativeStranger, subject: str) -> None:
-    """Nothing but an agent's own inbox, and presence, reaches its connection."""
+async def test_foreign_subject_cannot_be_heard(
+    victim: NativeStranger, hostile: NativeStranger, meter: Meter, subject: str
+) -> None:
+    """Nothing but an agent's own inbox, and presence, reaches its connection, and who tries is counted."""
+    before = await meter.count("identity", VIOLATIONS, kind="subscription", account="AGENTS")
     heard = await hostile.hear(subject.replace(VICTIM, victim.key.token))
 
     assert "permissions violation for subscription" in await complaint(hostile)
     await victim.say(Message(content="private"), victim.key.did)
     assert heard.empty()
+    await meter.until("identity", VIOLATIONS, at_least=before + 1, kind="subscription", account="AGENTS")
 
 
-async def test_too_many_subscriptions_end_the_connection(hostile: NativeStranger) -> None:
+async def test_too_many_subscriptions_end_the_connection(hostile: NativeStranger, meter: Meter) -> None:
     """An agent has a bounded number of subscriptions."""
     inbox = subjects.inbox_replies(hostile.key.token)
     for number in range(70):
@@ -116,6 +125,7 @@ async def test_too_many_subscriptions_end_the_connection(hostile: NativeStranger
 
     async with asyncio.timeout(5):
         await hostile.gone.wait()
+    await meter.until("identity", VIOLATIONS, at_least=1, kind="subscriptions_max", account="AGENTS")
 
 
 class Liar:

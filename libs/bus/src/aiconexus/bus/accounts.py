@@ -20,6 +20,9 @@ AGENT_MAX_CONNECTIONS = 50_000
 ANSWER_SECONDS = 30
 LOGIN_SECONDS = 5
 """How long a login may take; more than the default, for the moment when everybody comes back at once."""
+LOG_MAX_BYTES = 8 * 1024 * 1024
+LOG_FILES = 2
+"""The log file itself and one before it."""
 
 
 class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class ServerPlan(msgspec.Struct, frozen=True, kw_only=True):
     sync_always: bool = False
     """Write every message through to the disk: a power failure loses nothing, at a fraction of the speed."""
     ports_dir: str = ""
+    log_file: str = ""
+    """Where the server logs, in files of a bounded size; by default to its standard error."""
     services: dict[str, str]
     auth: str
     system: str
@@ -65,6 +70,8 @@ def render_server_config(plan: ServerPlan) -> str:
         config["http"] = f"{plan.monitor_host}:{plan.monitor_port}"
     if plan.ports_dir:
         config["ports_file_dir"] = plan.ports_dir
+    if plan.log_file:
+        config |= {"log_file": plan.log_file, "logfile_size_limit": LOG_MAX_BYTES, "logfile_max_num": LOG_FILES}
     return "".join(f"{key}: {_json(value)}\n" for key, value in config.items())
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from aiconexus.bus.accounts import render_server_config
 from aiconexus.bus.ownership import SERVICES
+from aiconexus.cli.buslog import BusLog
 from aiconexus.cli.child import Child, OnLine
 from aiconexus.cli.failure import Exit, Failure
 from aiconexus.cli.fetch import fetch
@@ -88,6 +89,7 @@ class Platform:
         self._settings = dict(settings or {})
         self._on_line = on_line
         self._lock: IO[str] | None = None
+        self._bus_log = BusLog(self.home.run / "nats.log")
         self._parts: dict[str, Part] = {}
 
     async def __aenter__(self) -> Self:
@@ -131,6 +133,7 @@ class Platform:
         if "nats" in self._parts:
             await self._parts["nats"].stop()
         self._parts.clear()
+        self._bus_log.close()
         if self._lock is not None:
             self.home.endpoints_file.unlink(missing_ok=True)
             self._lock.close()
@@ -193,7 +196,12 @@ class Platform:
         )
         config = self.home.run / "nats.conf"
         write_public(config, render_server_config(plan).encode())
-        return Child("nats", [_program("nats-server"), "-c", str(config)], os.environ, self._on_line)
+        return Child("nats", [_program("nats-server"), "-c", str(config)], os.environ, self._on_bus_line)
+
+    def _on_bus_line(self, name: str, line: str) -> None:
+        # For identity, which counts what the server refused: there is no other trace of it.
+        self._bus_log.write(line)
+        self._on_line(name, line)
 
     async def _bus_ready(self, child: Child) -> bool:
         file = self._bus_ports_file(child.pid or 0)
@@ -213,6 +221,7 @@ class Platform:
             "METRICS_PORT": str(taken.metrics),
             "PORTS_FILE": str(self._ports_file(name)),
             "INSTANCE": name,
+            **({"BUS_LOG_FILE": str(self._bus_log.path)} if service == "identity" else {}),
             **{_variable(secret): str(self.home.secret_file(secret)) for secret in _secrets_of(service)},
             **({"PORT": str(taken.http)} if service == "edge" else {}),
         }

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.claims import CurveKey
@@ -23,6 +24,7 @@ from aiconexus.identity.roster import Roster
 from aiconexus.identity.servers import Servers
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.identity.sweeps import Sweeper
+from aiconexus.identity.witness import Witness
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.records import PRESENCE, REGISTRY
 from aiconexus.runtime.context import Context
@@ -117,5 +119,9 @@ async def start(context: Context[IdentitySettings]) -> AsyncIterator[None]:
         callout = Callout(auth, CurveKey(settings.xkey_seed), issuer, identity.roster, context.log)
         stack.push_async_callback(auth.drain)
         await callout.open()
+        if settings.bus_log_file is not None:
+            witness = Witness(Path(settings.bus_log_file), context.log)
+            witness.open()
+            stack.push_async_callback(witness.close)
         context.log.info("identity.registry_read", agents=identity.roster.size)
         yield

@@ -30,3 +30,5 @@ class IdentitySettings(ServiceSettings, frozen=True, kw_only=True):
     """Keys cost nothing to make, so the registry ends somewhere."""
     bucket_replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     """Servers that hold the registry."""
+    bus_log_file: str | None = None
+    """The log of nats-server, where this service can read it: what the server refuses to agents is counted from it."""

@@ -8,10 +8,14 @@ from aiconexus.cli.options import DEFAULT_HOME, HomeOption, host_and_port
 
 
 def init(
+    *,
     home: HomeOption = DEFAULT_HOME,
     listen: Annotated[str, typer.Option(help="Where the bus listens, as its own process sees it.")] = "0.0.0.0:4222",
     monitor: Annotated[str, typer.Option(help="Where the bus tells of its health.")] = "127.0.0.1:8222",
     store: Annotated[str, typer.Option(help="Where the bus keeps its streams, as its own process sees it.")] = "/data",
+    log: Annotated[
+        str, typer.Option(help="Where the bus logs, as its own process sees it; nothing means standard error.")
+    ] = "/var/log/nats/nats.log",
     sync: Annotated[
         bool, typer.Option("--sync", help="Survive power failures: write every envelope through to the disk.")
     ] = False,
@@ -34,6 +38,7 @@ def init(
         monitor_host=monitor_host,
         monitor_port=monitor_port,
         store_dir=store,
+        log_file=log,
         sync_always=sync,
     )
     write_public(place.path / "nats.conf", render_server_config(plan).encode())
