@@ -1,0 +1,90 @@
+"""How an agent uses direct connections."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import msgspec
+
+from aiconexus.protocol.errors import SettingsError
+from aiconexus.protocol.frames import CHANNEL_ID
+from aiconexus.protocol.limits import ICE_SERVERS_MAX
+from aiconexus.protocol.signal_bodies import IceServer
+
+IcePolicy = Literal["all", "relay"]
+CHANNEL_IDS_MAX = 65_535
+
+
+class Direct(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The settings of the direct path; every mistake is named at once.
+
+    Args:
+        enabled: Whether offers are answered; without it they reach the application's own handlers.
+        policy: ``relay`` lets no candidate out that would tell where we are: all goes through TURN.
+        accept: Says of each DID whether its offers are answered; None answers all that the platform forwards.
+        ice_servers: STUN and TURN servers; None asks signaling, an empty tuple uses none.
+        automatic: Whether mail to a peer that is here opens a direct connection by itself.
+        turn_after_seconds: When an attempt without TURN is given up for one with it, on both ends.
+        connect_seconds: The longest that one attempt may take from its offer to its first envelope.
+        heartbeat_seconds: How often each side asks whether the other is there.
+        dead_seconds: How long no answer may come before the relay takes over; four round trips if that is more.
+        rotate_seconds: When a connection is replaced by one with fresh keys; 0 never.
+        heal_first_seconds: How long a silent connection may come back by itself, and the first pause between attempts.
+        heal_max_seconds: The longest pause between attempts.
+        peers_max: Peers at a time.
+        channels_max: Channels of one peer.
+        message_max_bytes: The longest message of a channel.
+        report: Whether signaling is told of incidents.
+
+    Raises:
+        SettingsError: If anything is out of range.
+
+    """
+
+    enabled: bool = True
+    policy: IcePolicy = "all"
+    accept: Callable[[str], bool] | None = None
+    ice_servers: tuple[IceServer, ...] | None = None
+    automatic: bool = False
+    turn_after_seconds: float = 5.0
+    connect_seconds: float = 15.0
+    heartbeat_seconds: float = 1.0
+    dead_seconds: float = 3.0
+    rotate_seconds: float = 86_400.0
+    heal_first_seconds: float = 3.0
+    heal_max_seconds: float = 60.0
+    peers_max: int = 256
+    channels_max: int = 64
+    message_max_bytes: int = 64 * 1024 * 1024
+    report: bool = True
+
+    def __post_init__(self) -> None:
+        mistakes = tuple(self._mistakes())
+        if mistakes:
+            raise SettingsError(mistakes)
+
+    def _mistakes(self) -> "list[str]":
+        positive = (
+            "turn_after_seconds",
+            "connect_seconds",
+            "heartbeat_seconds",
+            "dead_seconds",
+            "heal_first_seconds",
+            "peers_max",
+            "channels_max",
+            "message_max_bytes",
+        )
+        mistakes = [f"{name} is not above 0" for name in positive if getattr(self, name) <= 0]
+        if self.policy not in get_args(IcePolicy):
+            mistakes.append(f"policy is {self.policy!r}, neither 'all' nor 'relay'")
+        if self.rotate_seconds < 0:
+            mistakes.append("rotate_seconds is below 0")
+        if self.dead_seconds < self.heartbeat_seconds:
+            mistakes.append("dead_seconds is less than heartbeat_seconds")
+        if self.heal_max_seconds < self.heal_first_seconds:
+            mistakes.append("heal_max_seconds is less than heal_first_seconds")
+        if self.channels_max > CHANNEL_IDS_MAX - CHANNEL_ID:
+            mistakes.append(f"channels_max is above {CHANNEL_IDS_MAX - CHANNEL_ID}")
+        if len(self.ice_servers or ()) > ICE_SERVERS_MAX:
+            mistakes.append(f"more than {ICE_SERVERS_MAX} ice_servers")
+        return mistakes
