@@ -13,9 +13,10 @@ WORDS: list[tuple[Word, str]] = [
     (frames.NotTaken("a", "take_the_mailbox"), '["not_taken","a","take_the_mailbox"]'),
     (frames.Await("a"), '["await","a"]'),
     (frames.Here("a"), '["here","a"]'),
-    (frames.Agree("files", 2), '["channel","files",2,true,null,null,"",[]]'),
+    (frames.Agree("files", 2, token="t"), '["channel","files",2,true,null,null,"",[],"t",false]'),
     (frames.Agreed(2), '["channel_ok",2]'),
     (frames.Disagreed(2, "channel_exists"), '["channel_no",2,"channel_exists",""]'),
+    (frames.Resume(2, "t", 7, 4096), '["channel_resume",2,"t",7,4096]'),
     (frames.Leaving("rotate"), '["bye","rotate"]'),
 ]
 

@@ -69,7 +69,9 @@ class Agree(Word, frozen=True, tag="channel"):
     """
     A channel of this kind (RFC 8831, RFC 8832) is about to be opened, if the other side agrees.
 
-    ``features`` are what both must understand, such as ``parts`` for messages of any size.
+    ``features`` are what both must understand, such as ``parts`` for messages of any size. ``token`` is new for each
+    channel, so that no later one is taken for it. ``negotiated`` says that both sides create it by themselves
+    (RFC 8831, section 6.4); otherwise it is announced in-band, as well (RFC 8832).
     """
 
     label: Label
@@ -79,6 +81,8 @@ class Agree(Word, frozen=True, tag="channel"):
     max_retransmits: Count | None = None
     protocol: Text = ""
     features: Annotated[tuple[Text, ...], Meta(max_length=8)] = ()
+    token: Annotated[str, Meta(max_length=limits.ID_MAX_CHARACTERS)] = ""
+    negotiated: bool = False
 
 
 class Agreed(Word, frozen=True, tag="channel_ok"):
@@ -95,13 +99,26 @@ class Disagreed(Word, frozen=True, tag="channel_no"):
     message: Text = ""
 
 
+class Resume(Word, frozen=True, tag="channel_resume"):
+    """
+    The channel goes on in this connection: send from here.
+
+    ``received`` counts the units that came in turn, ``consumed`` the bytes that were made room for.
+    """
+
+    id: Count
+    token: Annotated[str, Meta(max_length=limits.ID_MAX_CHARACTERS)]
+    received: Count = 0
+    consumed: Count = 0
+
+
 class Leaving(Word, frozen=True, tag="bye"):
     """The connection ends now, on purpose: another took its place, or the agent closes."""
 
     reason: Text = ""
 
 
-Words = Beat | Echo | Taken | NotTaken | Await | Here | Agree | Agreed | Disagreed | Leaving
+Words = Beat | Echo | Taken | NotTaken | Await | Here | Agree | Agreed | Disagreed | Resume | Leaving
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Words).decode

@@ -82,6 +82,7 @@ class ChannelHost(Protocol):
     """
 
     did: str
+    own_did: str
     settings: Direct
 
     @property
@@ -136,7 +137,7 @@ class Channels(Protocol):
         """The other side opened a data channel in a connection (the stack's event ``datachannel``)."""
 
     def word(self, wire: Wire, word: Word) -> None:
-        """The other side said Agree, Agreed or Disagreed."""
+        """The other side said Agree, Agreed, Disagreed or Resume."""
 
     async def drained(self, session: str, timeout_seconds: float) -> None:
         """Wait, not too long, until all that was sent through a connection has left it."""
