@@ -9,8 +9,9 @@ import pytest
 from libs.sdk.tests.wire import SECONDS, Wire, new_key, sealed, serving
 
 from aiconexus.bus.clock import new_id
-from aiconexus.protocol.bodies import Error, ExecRequest, ExecResponse, Message, Offer, ReceiptStatus
+from aiconexus.protocol.bodies import Error, ExecRequest, ExecResponse, Message, ReceiptStatus
 from aiconexus.protocol.seal import wrap
+from aiconexus.protocol.signal_bodies import Offer
 from aiconexus.sdk import Agent, Delivery, Identity
 
 ALICE = new_key()

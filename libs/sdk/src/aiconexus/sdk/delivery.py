@@ -15,6 +15,9 @@ from aiconexus.protocol.seal import Sealed
 
 Post = Callable[..., Awaitable["Sent"]]
 
+RELAY = "relay"
+"""The road of an envelope that no direct channel carried; the others are ``direct`` and ``turn``."""
+
 
 class AgentState(StrEnum):
     """Where an agent stands; ``taken_over`` and ``closed`` are for good."""
@@ -30,8 +33,9 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """
     How far an envelope of ours has come, as a receipt said.
 
-    ``reporter`` signed the receipt, or is our own DID if it could not even be stored. ``sequence`` is the place in the
-    recipient's mailbox, ``problem`` why it died.
+    ``reporter`` signed the receipt, or is our own DID if it could not even be stored, or if it went directly and we
+    keep it until the recipient is done. ``sequence`` is the place in the recipient's mailbox, ``problem`` why it died,
+    ``road`` the way that a ``stored`` one has gone.
     """
 
     id: str
@@ -40,6 +44,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     status: ReceiptStatus
     sequence: int | None = None
     problem: str | None = None
+    road: str = RELAY
 
 
 class Delivery:
@@ -108,22 +113,23 @@ class Sent:
     """
     An envelope of ours on its way.
 
-    ``sequence`` is its place in the recipient's mailbox once it is stored.
+    ``sequence`` is its place in the recipient's mailbox once it is stored, ``road`` the way that it went last.
     """
 
-    __slots__ = ("__weakref__", "_final", "_stored", "id", "recipient", "sequence")
+    __slots__ = ("__weakref__", "_final", "_stored", "id", "recipient", "road", "sequence")
 
     def __init__(self, id_: str, recipient: str) -> None:
         loop = asyncio.get_running_loop()
         self.id = id_
         self.recipient = recipient
         self.sequence: int | None = None
+        self.road = RELAY
         self._stored: asyncio.Future[None] = loop.create_future()
         self._final: asyncio.Future[None] = loop.create_future()
 
     async def wait_stored(self, timeout_seconds: float | None = None) -> "Sent":
         """
-        Wait until the relay has it on disk.
+        Wait until the relay has it on disk, or a recipient that is connected directly has taken it.
 
         Raises:
             NotAcknowledged: If that is not so in time; the envelope stays in the outbox.
@@ -149,9 +155,10 @@ class Sent:
         """Whether the recipient said so."""
         return self._final.done() and not self._final.cancelled() and self._final.exception() is None
 
-    def note_stored(self, sequence: int | None) -> None:
-        """Record what the relay answered."""
+    def note_stored(self, sequence: int | None, road: str = RELAY) -> None:
+        """Record what the relay answered, or that the recipient took it."""
         self.sequence = sequence
+        self.road = road
         if not self._stored.done():
             self._stored.set_result(None)
 
@@ -165,7 +172,7 @@ class Sent:
 
     def note_final(self, notice: Notice) -> None:
         """Record the receipt that ends its way."""
-        self.note_stored(notice.sequence or self.sequence)
+        self.note_stored(notice.sequence or self.sequence, self.road)
         if self._final.done():
             return
         if notice.status is ReceiptStatus.PROCESSED:

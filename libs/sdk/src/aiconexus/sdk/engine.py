@@ -15,6 +15,7 @@ from aiconexus.sdk.callrows import CallRows
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import AgentState, Post
+from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.holders import Holders
@@ -103,11 +104,20 @@ class Engine:
             on_dead=self.calls.fail,
             on_error=notices.error,
         )
+        self.mail = self.outbox.mail = reception.mail = Mail(
+            identity.did,
+            self.outbox,
+            self._crew(),
+            take=reception.take_direct,
+            is_known=reception.is_known,
+            on_refused=lambda _, error: notices.error(error),
+        )
         self.asking = Asking(self._journal, self.outbox, self.calls, post)
         self.holders = Holders(self.discovery, identity.did)
         reception.asked = CallRows(self._journal)
         callees = reception.callees = Callees(self._journal, self.outbox)
         self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
+        self._receipts.mail = self.mail
         self.inbox = reception.inbox = Inbox(
             self.link,
             self._journal,
@@ -124,7 +134,7 @@ class Engine:
             callees=callees,
             returns=Returns(self.link),
             crew=self._crew(),
-            on_done=self.inbox.finish,
+            on_done=reception.finish,
             on_error=notices.error,
         )
         self.live = reception.live = Live(
@@ -209,7 +219,7 @@ class Engine:
 
     async def _drain(self) -> None:
         """Let handlers end, tell their senders, acknowledge; what takes too long is for the next process."""
-        self.inbox.pause()
+        self._reception.pause()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._grace_seconds):
                 await self._workers.drain()
@@ -218,12 +228,14 @@ class Engine:
         with contextlib.suppress(TimeoutError, AiconexusError):
             async with asyncio.timeout(FAREWELL_SECONDS):
                 await self.inbox.ack()
-                await asyncio.gather(self.outbox.flush(), self._receipts.flush())
+                await self._receipts.flush()
+                self.mail.release()
+                await self.outbox.flush()
 
     async def _close(
         self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"
     ) -> None:
-        for part in (self.inbox, self._workers, self.live, self.attention, self.outbox, self._receipts):
+        for part in (self.inbox, self._workers, self.live, self.attention, self.outbox, self._receipts, self.mail):
             await part.close()
         await cut_off(tasks)
         await self.link.road.close()

@@ -19,15 +19,17 @@ from aiconexus.protocol.errors import AiconexusError, EnvelopeExpired, NotAcknow
 from aiconexus.protocol.job_bodies import Schedule, Scheduled
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.problems import problem_of
-from aiconexus.protocol.seal import unseal
-from aiconexus.sdk.crew import Crew
+from aiconexus.protocol.seal import Codec, unseal
+from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import Notice, Sent
+from aiconexus.sdk.direct.carriage import Carriage
+from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.link import Link
 from aiconexus.sdk.plans import Plan, check_room, plan_in, retry_service
 from aiconexus.sdk.retrying import is_retryable, retrying
-from aiconexus.sdk.rows import DEAD, QUEUED, OutRow, OutRows
+from aiconexus.sdk.rows import DEAD, QUEUED, STORED, OutRow, OutRows
 from aiconexus.sdk.voice import Spoken
 
 QUEUED_MAX = 10_000
@@ -64,6 +66,7 @@ class Outbox:
         on_error: Callable[[Exception], None],
     ) -> None:
         self.rows = OutRows(journal)
+        self.mail: Mail | None = None
         self.is_open = True
         self._link = link
         self._journal = journal
@@ -77,6 +80,7 @@ class Outbox:
         self._lanes: dict[str, deque[str]] = {}
         self._queued = 0
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._by_relay: set[str] = set()
 
     def resume(self) -> None:
         """Take up what an earlier process left behind."""
@@ -169,6 +173,50 @@ class Outbox:
         self.rows.forget(ids)
         self._ended.difference_update(ids)
 
+    def stored_for(self, recipient: str, limit: int, after: str = "") -> tuple[list[str], str | None]:
+        """
+        Tell what waits at the relay for a recipient, behind the envelope ``after``.
+
+        Returns:
+            What can be carried again, in order; and the last envelope that the recipient has to fetch before anything
+            may follow on another road, if there is one.
+
+        """
+        rows = self.rows.stored_for(recipient, limit + 1, after)
+        if len(rows) > limit:
+            return [], rows[-1][0]
+        lost = [id_ for id_, has_bytes in rows if not has_bytes]
+        return [id_ for id_, has_bytes in rows if has_bytes], lost[-1] if lost else None
+
+    def put_first(self, recipient: str, ids: list[str]) -> None:
+        """Send these, in order, before anything else that waits for the recipient."""
+        if not ids or not self.is_open:
+            return
+        lane = self._lanes.get(recipient)
+        self._queued += len(ids)
+        if lane is not None:
+            lane.extendleft(reversed(ids))
+            return
+        self._lanes[recipient] = deque(ids)
+        self._crew.start(self._drive(recipient), f"outbox-{recipient}")
+
+    def requeue(self, recipient: str, ids: list[str], *, by_relay: bool = False) -> None:
+        """Likewise, but only what the relay does not have; ``by_relay`` if it has to go there."""
+        rows = [row for row in map(self.rows.find, ids) if row is not None and row.state == QUEUED]
+        if by_relay:
+            self._by_relay.update(row.id for row in rows)
+        self.put_first(recipient, [row.id for row in rows])
+
+    def note_taken(self, id_: str, road: str) -> None:
+        """The recipient has it and will see to it; we keep it until it says that it is done."""
+        row = self.rows.find(id_)
+        if row is None or row.state != QUEUED:
+            return
+        sent = self._sent.get(id_)
+        if sent is not None:
+            sent.note_stored(None, road)
+        self._on_receipt(_notice(row, self._link.services.voice.did, ReceiptStatus.STORED, road=road))
+
     async def flush(self) -> None:
         """Wait until nothing waits to be sent."""
         await self._crew.wait()
@@ -203,6 +251,9 @@ class Outbox:
         sent = self._sent.get(notice.id)
         if notice.status is not ReceiptStatus.DELIVERED:
             self._ended.add(notice.id)
+            self._by_relay.discard(notice.id)
+            if self.mail is not None:
+                self.mail.forget(notice.recipient, notice.id)
             if notice.status is ReceiptStatus.PROCESSED:
                 self.rows.mark_processed(notice.id)
             else:
@@ -224,12 +275,57 @@ class Outbox:
         """Send what waits for one recipient, one by one, until nothing does."""
         lane = self._lanes[recipient]
         while lane:
-            row = self.rows.find(lane[0])
+            id_ = lane[0]
+            row = self.rows.find(id_)
+            if row is not None and await self._carry(row, lane):
+                continue
             if row is not None and row.state == QUEUED:
-                await self._deliver(row)
-            lane.popleft()
-            self._queued -= 1
+                await self._deliver_unless_carried(row)
+                if self._pipe_for(id_, row) is not None:
+                    # What follows goes through the pipe and must not come before it.
+                    continue
+            self._leave(lane, id_)
         del self._lanes[recipient]
+
+    async def _deliver_unless_carried(self, row: OutRow) -> None:
+        """Send through the relay, and think again if a pipe is ready sooner; the recipient knows what comes twice."""
+        if self.mail is None or row.plan is not None or not self.mail.knows(row.recipient):
+            await self._deliver(row)
+            return
+        work = asyncio.create_task(self._deliver(row))
+        ready = asyncio.create_task(self.mail.wait_ready(row.recipient))
+        try:
+            await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cut_off({work, ready})
+        if not work.cancelled():
+            work.result()
+
+    async def _carry(self, row: OutRow, lane: deque[str]) -> bool:
+        """Whether the direct road took an envelope, or changed what is next."""
+        pipe = self._pipe_for(row.id, row)
+        if pipe is None or row.ends_ms <= now_ms():
+            return False
+        sealed = self._fitted(row, self._discovery.guess_codec(row.recipient)).sealed
+        # While we wait for room the pipe may break, and what it carried comes first again.
+        if await pipe.wait_room() and lane and lane[0] == row.id and pipe.carry(row.id, sealed):
+            self._leave(lane, row.id)
+        return True
+
+    def _pipe_for(self, id_: str, row: OutRow) -> Carriage | None:
+        if self.mail is None or row.plan is not None or id_ in self._by_relay:
+            return None
+        pipe = self.mail.to(row.recipient)
+        if pipe is None:
+            return None
+        current = self.rows.find(id_)
+        is_ours = current is not None and current.sealed is not None and current.state in (QUEUED, STORED)
+        return pipe if is_ours else None
+
+    def _leave(self, lane: deque[str], id_: str) -> None:
+        if id_ in lane:
+            lane.remove(id_)
+            self._queued -= 1
 
     async def _deliver(self, row: OutRow) -> None:
         def is_over() -> bool:
@@ -249,7 +345,7 @@ class Outbox:
         self._on_receipt(_notice(row, keeper, ReceiptStatus.STORED, sequence=item.sequence))
         # The application hears it before we write that it did: a crash in between makes us ask the relay again.
         await asyncio.sleep(0)
-        self.rows.mark_stored(row.id)
+        self.rows.mark_stored(row.id, kept=self.mail is not None and self.mail.knows(row.recipient))
 
     async def _attempt(self, row: OutRow) -> ReceiptItem:
         await self._wait_online(row)
@@ -275,8 +371,10 @@ class Outbox:
 
     async def _fit(self, row: OutRow) -> Spoken:
         """The bytes that the recipient can read: written anew if the guess was wrong."""
+        return self._fitted(row, await self._discovery.codec_for(row.recipient))
+
+    def _fitted(self, row: OutRow, codec: Codec) -> Spoken:
         sealed = row.sealed or b""
-        codec = await self._discovery.codec_for(row.recipient)
         if codec == row.codec:
             return Spoken(row.id, sealed)
         letter = unseal(sealed)

@@ -5,11 +5,13 @@ What is to be told follows from the journal, so that a crash between a handler's
 """
 
 import asyncio
+from typing import Any
 
 from aiconexus.protocol.bodies import Receipt, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.limits import RECEIPT_ITEMS_MAX
-from aiconexus.sdk.crew import Crew
+from aiconexus.sdk.crew import Crew, cut_off
+from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.link import Link
 from aiconexus.sdk.retrying import is_retryable, retrying
@@ -32,6 +34,7 @@ class Receipts:
     """
 
     def __init__(self, link: Link, rows: InRows, discovery: Discovery, crew: Crew) -> None:
+        self.mail: Mail | None = None
         self._link = link
         self._rows = rows
         self._discovery = discovery
@@ -108,15 +111,40 @@ class Receipts:
         arrived.update({item.id: True for item in items if item.id in arrived})
 
     async def _deliver(self, sender: str, items: tuple[ReceiptItem, ...]) -> None:
-        """Hand one batch to the relay; what it refuses for good, nobody waits for."""
+        """Hand one batch to its reader or to the relay; what the relay refuses for good, nobody waits for."""
+        receipt = Receipt(items=items)
         try:
             async for attempt in retrying(is_retryable):
                 with attempt:
-                    await self._link.online.wait()
+                    if await self._carried(sender, receipt):
+                        return
                     async with self._room:
                         codec = await self._discovery.codec_for(sender)
-                        await self._link.services.submit(
-                            self._link.services.voice.say(Receipt(items=items), sender, codec)
-                        )
+                        await self._link.services.submit(self._link.services.voice.say(receipt, sender, codec))
         except AiconexusError:
             return
+
+    async def _carried(self, sender: str, receipt: Receipt) -> bool:
+        """Whether the direct road took it; otherwise wait until the relay can."""
+        if self.mail is None or not self.mail.knows(sender):
+            await self._link.online.wait()
+            return False
+        while True:
+            if self.mail.to(sender) is not None:
+                codec = self._discovery.guess_codec(sender)
+                if await self.mail.hand(sender, self._link.services.voice.say(receipt, sender, codec)):
+                    return True
+            if self._link.online.is_set():
+                return False
+            await self._wait_any(sender, self.mail)
+
+    async def _wait_any(self, sender: str, mail: Mail) -> None:
+        """Wait for a road of either kind."""
+        roads: set[asyncio.Task[Any]] = {
+            asyncio.create_task(mail.wait_ready(sender)),
+            asyncio.create_task(self._link.online.wait()),
+        }
+        try:
+            await asyncio.wait(roads, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cut_off(roads)

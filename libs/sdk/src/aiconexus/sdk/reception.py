@@ -11,6 +11,7 @@ from aiconexus.sdk.callees import Callees
 from aiconexus.sdk.callrows import CallRows
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.delivery import Delivery, Post
+from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.inbox import Inbox, open_mail
 from aiconexus.sdk.live import Live
@@ -21,6 +22,8 @@ from aiconexus.sdk.road import Push
 from aiconexus.sdk.workers import Workers
 
 EARLY_MAX = 1024
+BY_MAILBOX, CLOSING = "by_mailbox", "closing"
+"""Why an envelope is not taken directly."""
 _OF_CALLS = (ExecResponse, Error, Progress, Chunk, Cancel, Resume)
 
 
@@ -41,6 +44,7 @@ class Reception:
     callees: Callees
     inbox: Inbox
     live: Live
+    mail: Mail
     outbox: Outbox
     workers: Workers
 
@@ -52,6 +56,7 @@ class Reception:
         self._post = post
         self._heard: deque[tuple[int, list[str]]] = deque()
         self._early: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._is_closed = False
 
     def push(self, push: Push) -> None:
         """Take what a road brings."""
@@ -70,6 +75,46 @@ class Reception:
             self.workers.settle(letter.envelope, body, ticket)
         elif not self._handlers.is_empty:
             self.workers.give(self._delivery(letter, body), ticket)
+        self.mail.note_arrived(letter.envelope.sender, letter.envelope.id)
+
+    def take_direct(self, letter: Letter, body: Body, ticket: Ticket) -> str | None:
+        """
+        Take an envelope that a peer brought itself.
+
+        Returns:
+            The name of a problem if only the mailbox may bring it: nobody here would handle it, or whoever does may
+            leave it to the retry service, which knows attempts by their place in the mailbox.
+
+        """
+        if isinstance(body, Receipt):
+            self._settle(letter, body)
+            self.outbox.forget([item.id for item in body.items])
+            self.finish(ticket)
+            return None
+        if self._is_closed:
+            return CLOSING
+        if self._heed(letter, body) or self._is_orphan(body):
+            self.workers.settle(letter.envelope, body, ticket)
+            return None
+        delivery = self._delivery(letter, body)
+        if self._handlers.is_empty or self.workers.wants_retry(delivery):
+            return BY_MAILBOX
+        self.workers.give(delivery, ticket)
+        return None
+
+    def finish(self, ticket: Ticket) -> None:
+        """Be done with an entry, whichever way it came."""
+        if not self.mail.finish(ticket):
+            self.inbox.finish(ticket)
+
+    def is_known(self, sender: str, id_: str) -> bool:
+        """Whether an envelope has come."""
+        return (sender, id_) in self._early or self.workers.is_known(sender, id_)
+
+    def pause(self) -> None:
+        """Take nothing more that needs a handler."""
+        self._is_closed = True
+        self.inbox.pause()
 
     def note_acked(self, upto: int) -> None:
         """The relay has forgotten these entries: what they said was heard for the last time."""

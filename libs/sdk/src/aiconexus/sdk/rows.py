@@ -99,11 +99,27 @@ class OutRows:
             )
             database.execute(statement, (sealed, id_, id_))
 
-    def mark_stored(self, id_: str) -> None:
-        """The relay has it: the bytes may go, the row waits for the receipts."""
+    def mark_stored(self, id_: str, *, kept: bool = False) -> None:
+        """The relay has it: the bytes may go unless they are ``kept`` for another road; the row waits for receipts."""
         self._database.execute(
-            "UPDATE outbox SET state = ?, sealed = NULL WHERE id = ? AND state = ?", (STORED, id_, QUEUED)
+            "UPDATE outbox SET state = ?, sealed = iif(?, sealed, NULL) WHERE id = ? AND state = ?",
+            (STORED, kept, id_, QUEUED),
         )
+
+    def stored_for(self, recipient: str, limit: int, after: str = "") -> list[tuple[str, bool]]:
+        """
+        What waits at the relay for one recipient, behind the envelope ``after``.
+
+        Returns:
+            The last ``limit`` ids in order, and whether we still have the bytes of each.
+
+        """
+        statement = (
+            "SELECT id, sealed IS NOT NULL FROM outbox WHERE state = ? AND recipient = ? AND plan IS NULL "
+            "AND position > coalesce((SELECT position FROM outbox WHERE id = ?), 0) ORDER BY position DESC LIMIT ?"
+        )
+        rows = self._database.execute(statement, (STORED, recipient, after, limit)).fetchall()
+        return [(str(id_), bool(has_bytes)) for id_, has_bytes in reversed(rows)]
 
     def mark_dead(self, id_: str, problem: str) -> None:
         """It will never be processed, and this is why."""

@@ -9,6 +9,7 @@ import msgspec
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome, ReceiptStatus
+from aiconexus.protocol.digests import digest_of
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import AiconexusError, ConflictingEnvelope, EnvelopeTooLarge, MalformedEnvelope
 from aiconexus.protocol.policy import RetryPolicy
@@ -16,7 +17,6 @@ from aiconexus.protocol.problems import report
 from aiconexus.sdk.callees import KEPT_MS, Callees
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Delivery
-from aiconexus.sdk.digests import digest_of
 from aiconexus.sdk.executions import Result
 from aiconexus.sdk.handlers import Interrupted
 from aiconexus.sdk.journal import Journal
@@ -120,6 +120,15 @@ class Workers:
             self.rows.mark_told(envelope.sender, [envelope.id], told=False)
         self._receipts.note_done(*key)
         self._on_done(ticket)
+
+    def wants_retry(self, delivery: Delivery) -> bool:
+        """Whether the handler of an envelope leaves what it fails at to the retry service."""
+        handler = self._runner.find(delivery)
+        return handler is not None and handler.retry is not None
+
+    def is_known(self, sender: str, id_: str) -> bool:
+        """Whether an envelope has come."""
+        return (sender, id_) in self._running or self.rows.find(sender, id_) is not None
 
     async def drain(self) -> None:
         """Begin nothing more, and wait until no handler runs; what waits stays in the mailbox."""
