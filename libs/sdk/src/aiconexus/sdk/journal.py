@@ -74,7 +74,17 @@ CREATE TABLE chunks (
 ) WITHOUT ROWID;
 CREATE INDEX chunks_by_end ON chunks (ends_ms);
 """
-SCHEMAS = (_FIRST, _CALLS_AND_RETRIES)
+_INCIDENTS = """
+CREATE TABLE incidents (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  peer TEXT,
+  session TEXT,
+  detail TEXT
+);
+"""
+SCHEMAS = (_FIRST, _CALLS_AND_RETRIES, _INCIDENTS)
 """What leads from each version to the next."""
 SCHEMA_VERSION = len(SCHEMAS)
 SWEPT = ("outbox", "inbox", "calls", "chunks")
