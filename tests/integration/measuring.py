@@ -4,6 +4,7 @@ import asyncio
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from aiconexus.bus.ownership import SERVICES
 from aiconexus.cli.fetch import fetch
 from aiconexus.cli.platform import Platform
 
@@ -42,13 +43,16 @@ class Meter:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def problems(self, problem: str) -> float:
-        """How often the relay refused mail, and edges frames, for this."""
-        return await self.count("relay", "aiconexus_relay_envelopes_refused_total", problem=problem) + await self.count(
-            "edge", "aiconexus_edge_errors_total", problem=problem
-        )
+        """How often the relay refused mail, signaling signals, and edges frames, for this."""
+        names = {
+            "relay": "aiconexus_relay_envelopes_refused_total",
+            "signaling": "aiconexus_signaling_envelopes_refused_total",
+            "edge": "aiconexus_edge_errors_total",
+        }
+        return sum([await self.count(service, name, problem=problem) for service, name in names.items()])
 
     async def security(self, problem: str) -> float:
         """How often any service refused this for the sake of security."""
         name = "aiconexus_security_refusals_total"
-        counted = [await self.count(service, name, problem=problem) for service in ("identity", "relay", "edge")]
+        counted = [await self.count(service, name, problem=problem) for service in SERVICES]
         return sum(counted)

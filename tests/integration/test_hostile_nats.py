@@ -177,7 +177,7 @@ async def test_verb_that_is_not_for_agents_is_refused(hostile: NativeStranger, s
     assert "unsupported_type" == answer.body.problem
 
 
-@pytest.mark.parametrize("service", ["identity", "relay", "edge"])
+@pytest.mark.parametrize("service", ["identity", "relay", "signaling", "edge"])
 async def test_request_in_a_foreign_name_is_refused(
     victim: NativeStranger, hostile: NativeStranger, meter: Meter, service: str
 ) -> None:

@@ -117,14 +117,14 @@ NEWS: dict[str, Body] = {
 }
 
 
-@pytest.mark.parametrize("verb", ["submit", "forward"])
+@pytest.mark.parametrize(("service", "verb"), [("relay", "submit"), ("signaling", "forward")])
 @pytest.mark.parametrize("news", NEWS.values(), ids=NEWS)
 async def test_news_of_the_platform_cannot_be_forged(
-    victim: Victim, hostile: NativeStranger, news: Body, verb: str
+    victim: Victim, hostile: NativeStranger, news: Body, service: str, verb: str
 ) -> None:
     """What only identity may say is refused from an agent, by mail and live."""
     recipient = None if isinstance(news, Presence) else victim.agent.did
-    answer = (await hostile.ask("relay", verb, sealed(hostile.key, news, recipient))).body
+    answer = (await hostile.ask(service, verb, sealed(hostile.key, news, recipient))).body
 
     assert isinstance(answer, Error)
     assert "unsupported_type" == answer.problem
@@ -175,7 +175,8 @@ async def test_pong_of_a_stranger_is_not_believed(victim: Victim, hostile: Nativ
         heard = await pinged.hear(subjects.inbox_live(pinged.key.token))
         ping = asyncio.create_task(victim.agent.ping(pinged.key.did, timeout=0.5))
         id_ = await _id_of("PING", heard)
-        await hostile.say(Pong(sequence=1), victim.agent.did, "forward", in_reply_to=id_)
+        pong = sealed(hostile.key, Pong(sequence=1), victim.agent.did, in_reply_to=id_)
+        await hostile.ask("signaling", "forward", pong)
         with pytest.raises(NotAcknowledged):
             await ping
 

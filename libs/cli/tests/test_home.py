@@ -42,6 +42,20 @@ def test_keys_are_made_once(home: Home) -> None:
     assert before == {name: home.secret_file(name).read_text() for name in SECRETS}
 
 
+def test_a_home_of_an_older_version_gets_what_it_lacks(home: Home) -> None:
+    """A service that came later gets its key and its place in the directory; all others keep theirs."""
+    services = msgspec.json.decode(home.directory_file.read_bytes(), type=Directory).services
+    home.secret_file("signaling").unlink()
+    older = {name: did for name, did in services.items() if name != "signaling"}
+    write_public(home.directory_file, msgspec.json.encode(Directory(older)))
+    home.ensure()
+    upgraded = msgspec.json.decode(home.directory_file.read_bytes(), type=Directory).services
+
+    assert set(SERVICES) == set(upgraded)
+    assert services != upgraded
+    assert older == {name: upgraded[name] for name in older}
+
+
 def test_the_plan_of_the_bus_holds_no_secret(home: Home) -> None:
     """Public keys only: the configuration may be read by others."""
     plan = home.server_plan(port=4222, store_dir="/data")

@@ -12,7 +12,7 @@ from .world import Caller, World
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """Three services and an agent, and the server that knows them."""
     world = World()
-    async with running(tmp_path / "nats", world.config()) as server:
+    async with running(tmp_path / "nats", world.config(tmp_path / "store")) as server:
         world.url = server.url
         yield world
         await world.close()

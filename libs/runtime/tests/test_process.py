@@ -161,7 +161,7 @@ async def test_an_interrupt_from_the_keyboard_stops_it_too(stage: Stage) -> None
 async def test_a_service_waits_for_its_bus(tmp_path: Path) -> None:
     """Started first, it is alive and not ready; when the bus comes it serves; when the bus goes it waits again."""
     world = World()
-    async with running(tmp_path / "nats", world.config()) as server:
+    async with running(tmp_path / "nats", world.config(tmp_path / "store")) as server:
         world.url = server.url
         await server.stop()
         stage = Stage(tmp_path, world)

@@ -1,6 +1,7 @@
 """A small world for the tests: three services and an agent, known to one nats-server."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -49,10 +50,10 @@ class World:
         self.lines = Lines()
         self._sessions: list[Session] = []
 
-    def config(self) -> str:
+    def config(self, store: Path) -> str:
         """The part of the server's configuration that lets everybody in."""
         users = ", ".join(f"{{ nkey: {user_nkey(key.public_key)} }}" for key in self.keys.values())
-        return f"max_payload: 1MB\nauthorization {{ users: [ {users} ] }}\n"
+        return f'max_payload: 1MB\njetstream {{ store_dir: "{store}" }}\nauthorization {{ users: [ {users} ] }}\n'
 
     async def session(self, name: str) -> Session:
         """Connect somebody."""

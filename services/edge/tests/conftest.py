@@ -11,7 +11,7 @@ from .world import Agents, Edge, World, platform
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """Bus, identity and relay."""
-    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay")) as running:
+    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
         yield World(running)
 
 

@@ -37,7 +37,7 @@ MENDING_SECONDS = 20
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A platform that may be broken."""
-    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay")) as running:
+    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
         yield World(running)
 
 

@@ -9,7 +9,16 @@ from aiconexus.protocol.errors import UnsupportedType
 from aiconexus.protocol.seal import write_body
 from aiconexus.protocol.vocabulary import BODIES, LIVE_TYPES, STORED_TYPES, UNADDRESSED_TYPES
 
-NAMES = Names({"identity": "did:p", "relay": "did:r", "edge": "did:e", "retry": "did:t", "newer": "did:n"})
+NAMES = Names(
+    {
+        "identity": "did:p",
+        "relay": "did:r",
+        "edge": "did:e",
+        "retry": "did:t",
+        "signaling": "did:s",
+        "newer": "did:n",
+    }
+)
 
 
 def envelope(type_: str, to: str | None) -> Envelope:
@@ -42,6 +51,9 @@ def envelope(type_: str, to: str | None) -> Envelope:
         ("did:e", "UNREGISTER", Route("edge", "unregister")),
         ("did:t", "SCHEDULE", Route("retry", "schedule")),
         ("did:t", "DEAD_LETTERS", Route("retry", "dead_letters")),
+        ("did:s", "LIST_SERVERS", Route("signaling", "list_servers")),
+        ("did:s", "INCIDENT", Route("signaling", "incident")),
+        ("did:s", "PING", Route("signaling", "ping")),
     ],
 )
 def test_services_get_their_verbs(to: str, type_: str, route: Route) -> None:
@@ -58,7 +70,7 @@ def test_stored_types_are_submitted(type_: str) -> None:
 @pytest.mark.parametrize("type_", sorted(LIVE_TYPES))
 def test_live_types_are_forwarded(type_: str) -> None:
     """What is worthless tomorrow is forwarded."""
-    assert Route("relay", "forward") == route_of(envelope(type_, "did:b"), NAMES)
+    assert Route("signaling", "forward") == route_of(envelope(type_, "did:b"), NAMES)
 
 
 @pytest.mark.parametrize("type_", sorted(set(BODIES) - STORED_TYPES - LIVE_TYPES))

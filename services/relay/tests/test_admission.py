@@ -2,26 +2,21 @@ from typing import Any
 
 import pytest
 
-from aiconexus.protocol.bodies import Body, ExecResponse, Message, Outcome, Ping, Policy
+from aiconexus.protocol.bodies import Body, Message, Ping
 from aiconexus.protocol.errors import (
     AiconexusError,
     EnvelopeExpired,
     EnvelopeStale,
     EnvelopeTooLarge,
     ForeignSender,
-    InvalidSignature,
-    KeyRevoked,
     MalformedEnvelope,
-    Refused,
-    UnknownAgent,
     UnsupportedType,
     UnsupportedVersion,
 )
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES, LIFETIME_MAX_MS
-from aiconexus.protocol.records import RegistryRecord
 from aiconexus.protocol.seal import Codec, Sealed, compose, split, wrap
-from aiconexus.relay.admission import believe, check_parties, read_live, read_stored, return_address
+from aiconexus.relay.admission import read_stored
 
 ANN, BOB = SigningKey(bytes([1]) * 32), SigningKey(bytes([2]) * 32)
 NOW = 1_700_000_000_000
@@ -33,18 +28,10 @@ def sealed(body: Body | None = None, **options: Any) -> bytes:
     return compose(body or Message(content=1), ANN, BOB.did, **given)
 
 
-def record(key: SigningKey, **fields: Any) -> RegistryRecord:
-    """Somebody who is registered."""
-    return RegistryRecord(did=key.did, registered_ms=1, updated_ms=1, **fields)
-
-
 @pytest.mark.parametrize("codec", list(Codec))
 def test_a_proper_envelope_passes(codec: Codec) -> None:
-    """What follows the protocol is read and believed, in both codecs."""
-    letter = read_stored(sealed(codec=codec), ANN.token, NOW)
-    believe(letter)
-
-    assert letter.envelope.id == "i"
+    """What follows the protocol is read, in both codecs."""
+    assert read_stored(sealed(codec=codec), ANN.token, NOW).envelope.id == "i"
 
 
 @pytest.mark.parametrize(
@@ -74,87 +61,3 @@ def test_nobody_speaks_for_others() -> None:
     """The sender is the one whom the bus has authenticated, whatever is signed."""
     with pytest.raises(ForeignSender):
         read_stored(sealed(), BOB.token, NOW)
-
-
-def test_a_body_must_be_what_its_type_says() -> None:
-    """A body that does not decode comes back to its sender, unless only the recipient can read it."""
-    message = sealed()
-    broken = wrap(Sealed(1, split(message).payload.replace(b"\xa7content", b"\xa7cantent"), bytes(64)))
-    with pytest.raises(MalformedEnvelope):
-        believe(read_stored(broken, ANN.token, NOW))
-    veiled = sealed(encryption="x25519")
-    hidden = wrap(Sealed(1, split(veiled).payload.replace(b"\xa7content", b"\xa7cantent"), bytes(64)))
-    with pytest.raises(InvalidSignature):
-        believe(read_stored(hidden, ANN.token, NOW))
-
-
-def test_a_forged_signature_is_not_believed() -> None:
-    """Signed by somebody else, or not at all."""
-    parts = split(sealed())
-    with pytest.raises(InvalidSignature):
-        believe(read_stored(wrap(Sealed(1, parts.payload, bytes(64))), ANN.token, NOW))
-
-
-def test_live_envelopes_are_fresh_and_live() -> None:
-    """Only live types go to who is connected, and only within the freshness."""
-    assert read_live(sealed(Ping(sequence=1)), ANN.token, NOW).envelope.type == "PING"
-    with pytest.raises(UnsupportedType):
-        read_live(sealed(), ANN.token, NOW)
-    with pytest.raises(EnvelopeStale):
-        read_live(sealed(Ping(sequence=1)), ANN.token, NOW + 100_000)
-
-
-@pytest.mark.parametrize(
-    ("sender", "recipient", "error"),
-    [
-        pytest.param(None, record(BOB), UnknownAgent, id="unknown sender"),
-        pytest.param(record(ANN, revoked_ms=1), record(BOB), KeyRevoked, id="revoked sender"),
-        pytest.param(record(ANN), None, UnknownAgent, id="unknown recipient"),
-        pytest.param(record(ANN), record(BOB, revoked_ms=1), UnknownAgent, id="revoked recipient"),
-        pytest.param(record(ANN), record(BOB, policy=Policy.LISTED), Refused, id="not listed"),
-    ],
-)
-def test_both_ends_must_be_good(
-    sender: RegistryRecord | None, recipient: RegistryRecord | None, error: type[AiconexusError]
-) -> None:
-    """What the registry says of either end can forbid an envelope."""
-    with pytest.raises(error):
-        check_parties(read_stored(sealed(), ANN.token, NOW).envelope, sender, recipient)
-
-
-@pytest.mark.parametrize(
-    ("data", "recipient"),
-    [
-        pytest.param(sealed(), record(BOB), id="anyone"),
-        pytest.param(sealed(), record(BOB, policy=Policy.LISTED, callers=(ANN.did,)), id="listed"),
-        pytest.param(
-            sealed(ExecResponse(status=Outcome.SUCCESS), in_reply_to="x"),
-            record(BOB, policy=Policy.LISTED),
-            id="an answer",
-        ),
-    ],
-)
-def test_who_may_call_may_call(data: bytes, recipient: RegistryRecord) -> None:
-    """A recipient takes what its policy allows, and answers to what it asked."""
-    check_parties(read_stored(data, ANN.token, NOW).envelope, record(ANN), recipient)
-
-
-def test_an_answer_that_answers_nothing_is_refused() -> None:
-    """Without the id of a request, an answer needs to be listed like anything else."""
-    envelope = read_stored(sealed(ExecResponse(status=Outcome.SUCCESS)), ANN.token, NOW).envelope
-    with pytest.raises(Refused):
-        check_parties(envelope, record(ANN), record(BOB, policy=Policy.LISTED))
-
-
-@pytest.mark.parametrize(
-    ("data", "address"),
-    [
-        (b"", (None, Codec.MSGPACK)),
-        (sealed(), ("i", Codec.MSGPACK)),
-        (sealed(codec=Codec.JSON), ("i", Codec.JSON)),
-        (wrap(Sealed(2, b"{}", bytes(64))), (None, Codec.JSON)),
-    ],
-)
-def test_a_refusal_finds_its_way(data: bytes, address: tuple[str | None, Codec]) -> None:
-    """A refusal names the id and uses the codec of what it refuses, as far as they can be read."""
-    assert return_address(data) == address

@@ -10,10 +10,10 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Error, Receipt, ReceiptItem
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import Codec, unseal
-from aiconexus.relay.answers import Answers, Ask
 from aiconexus.relay.mailbox import stream_config
 from aiconexus.relay.placing import Offer, Placer
 from aiconexus.relay.settings import RelaySettings
+from aiconexus.runtime.answers import Answers, Ask, counters_of
 from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.voice import Voice
 
@@ -24,7 +24,9 @@ from .world import Agent, World, counted
 async def placer(world: World, **options: Any) -> AsyncIterator[Placer]:
     """A placer at work, on a bus that may have no stream."""
     session = await world.session("relay")
-    answers = Answers(session, Voice(world.keys["relay"]), Refusals("relay", world.log))
+    # Nobody asked for these answers, and signaling may speak to an agent unasked.
+    telling = await world.session("signaling")
+    answers = Answers(telling, Voice(world.keys["relay"]), Refusals("relay", world.log), counters_of("relay"))
     given: dict[str, Any] = {"budget_seconds": 20, "pending_max": 100, "pending_max_bytes": 10**6} | options
     placer = Placer(session, answers, mailbox_max=10, monotonic=time.monotonic, **given)
     await placer.open()

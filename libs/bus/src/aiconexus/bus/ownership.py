@@ -12,7 +12,7 @@ import msgspec
 from aiconexus.protocol import subjects
 from aiconexus.protocol.records import DEAD, DUE, EDGES, JOBS, MAILBOX, PRESENCE, REGISTRY, RELAY, RETRY
 
-SERVICES = ("identity", "relay", "retry", "edge")
+SERVICES = ("identity", "relay", "retry", "signaling", "edge")
 
 STREAMS: dict[str, tuple[str, ...]] = {"relay": (MAILBOX,), "retry": (RETRY, JOBS, DEAD)}
 """The streams that each service owns."""
@@ -25,6 +25,7 @@ BUCKETS: dict[str, tuple[str, ...]] = {
     "edge": (EDGES,),
     "relay": (RELAY,),
     "retry": (),
+    "signaling": (),
 }
 """The buckets that each service owns."""
 
@@ -32,7 +33,8 @@ READABLE_BUCKETS = (REGISTRY, PRESENCE, EDGES)
 """The buckets that every service may read."""
 
 AGENT_REQUESTS: dict[str, tuple[str, ...]] = {
-    "relay": ("submit", "forward", "fetch", "ack", "ping"),
+    "relay": ("submit", "fetch", "ack", "ping"),
+    "signaling": ("forward", "list_servers", "incident", "ping"),
     "identity": ("platform", "discover", "resolve", "revoke", "unregister", "ping"),
     "retry": (
         "schedule",
@@ -50,9 +52,10 @@ AGENT_REQUESTS: dict[str, tuple[str, ...]] = {
 
 ASKS: dict[str, tuple[str, ...]] = {
     "edge": ("identity", "retry"),
-    "identity": ("edge", "relay", "retry"),
+    "identity": ("edge", "relay", "retry", "signaling"),
     "relay": ("identity", "retry"),
     "retry": ("relay",),
+    "signaling": (),
 }
 """Which service may ask which."""
 
@@ -99,7 +102,8 @@ def system_permissions() -> Permissions:
 def _words(service: str) -> list[str]:
     words = {
         "identity": [subjects.inbox_live("*"), subjects.all_presence()],
-        "relay": [subjects.inbox_live("*"), subjects.all_mailboxes()],
+        "relay": [subjects.all_mailboxes()],
+        "signaling": [subjects.inbox_live("*")],
         "retry": [subjects.all_retries(), subjects.all_jobs(), subjects.all_dead_letters()],
         "edge": [subjects.sends_to(asked, verb) for asked, verbs in AGENT_REQUESTS.items() for verb in verbs],
     }[service]

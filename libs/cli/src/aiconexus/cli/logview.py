@@ -5,7 +5,15 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-COLOURS = {"nats": "magenta", "identity": "cyan", "relay": "green", "edge": "blue", "up": "bold"}
+COLOURS = {
+    "nats": "magenta",
+    "identity": "cyan",
+    "relay": "green",
+    "retry": "yellow",
+    "signaling": "bright_cyan",
+    "edge": "blue",
+    "up": "bold",
+}
 LEVELS = {"warning": "yellow", "error": "bold red", "critical": "bold red"}
 BOUND = frozenset({"event", "level", "timestamp", "service", "instance", "version", "environment", "exception"})
 """Members of an event that stand elsewhere in the line, or in every line."""

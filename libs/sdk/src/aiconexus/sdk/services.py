@@ -82,7 +82,7 @@ class Services:
             BusError: If no answer came; it may be stored nevertheless.
 
         """
-        return await self._hand_over("submit", spoken, SUBMIT_SECONDS)
+        return await self._hand_over("relay", "submit", spoken, SUBMIT_SECONDS)
 
     async def forward(self, spoken: Spoken) -> ReceiptItem:
         """
@@ -93,7 +93,7 @@ class Services:
             BusError: If no answer came.
 
         """
-        return await self._hand_over("forward", spoken, REQUEST_SECONDS)
+        return await self._hand_over("signaling", "forward", spoken, REQUEST_SECONDS)
 
     async def ping(self, service: str, timeout_seconds: float = REQUEST_SECONDS) -> float:
         """
@@ -113,11 +113,11 @@ class Services:
             raise _unusable(service, "the PONG of another PING")
         return asyncio.get_running_loop().time() - began
 
-    async def _hand_over(self, verb: str, spoken: Spoken, timeout_seconds: float) -> ReceiptItem:
-        answer = await self._request("relay", verb, spoken, self.did_of("relay"), timeout_seconds)
+    async def _hand_over(self, service: str, verb: str, spoken: Spoken, timeout_seconds: float) -> ReceiptItem:
+        answer = await self._request(service, verb, spoken, self.did_of(service), timeout_seconds)
         item = receipt_for(answer, spoken.id)
         if item is None:
-            raise _unusable("relay", f"{answer.TYPE} to {verb}")
+            raise _unusable(service, f"{answer.TYPE} to {verb}")
         return item
 
     async def _request(self, service: str, verb: str, spoken: Spoken, signer: str, timeout_seconds: float) -> Body:

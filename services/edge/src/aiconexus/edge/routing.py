@@ -60,14 +60,16 @@ RETRY_ROUTES = {
     type_: Route("retry", type_.lower())
     for type_ in ("SCHEDULE", "RETURN", "WITHDRAW", "JOBS", "JOB", "DEAD_LETTERS", "REQUEUE", "DROP", "PING")
 }
+SIGNALING_ROUTES = {type_: Route("signaling", type_.lower()) for type_ in ("LIST_SERVERS", "INCIDENT", "PING")}
 AGENT_ROUTES = {type_: Route("relay", "submit") for type_ in STORED_TYPES} | {
-    type_: Route("relay", "forward") for type_ in LIVE_TYPES
+    type_: Route("signaling", "forward") for type_ in LIVE_TYPES
 }
 
 ROUTES = {
     "identity": PLATFORM_ROUTES,
     "relay": RELAY_ROUTES,
     "retry": RETRY_ROUTES,
+    "signaling": SIGNALING_ROUTES,
     EDGE: EDGE_ROUTES,
     AGENT: AGENT_ROUTES,
 }

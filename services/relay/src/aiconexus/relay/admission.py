@@ -1,26 +1,8 @@
-"""
-Which envelopes may pass, decided from what is in them and what the registry says: no I/O, no clock.
+"""Which envelopes may wait in a mailbox, as far as they tell themselves: no I/O, no clock."""
 
-The cheap checks come first, the signature last: it costs fifty times as much as the others together.
-"""
-
-from aiconexus.protocol.bodies import Policy
-from aiconexus.protocol.did import PREFIX
-from aiconexus.protocol.envelope import Envelope, check_fresh, check_lifetime, check_storable
-from aiconexus.protocol.errors import (
-    EnvelopeError,
-    ForeignSender,
-    KeyRevoked,
-    Refused,
-    UnknownAgent,
-    UnsupportedType,
-)
-from aiconexus.protocol.records import RegistryRecord
-from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, read_body, split
-from aiconexus.protocol.vocabulary import LIVE_TYPES
-
-ANSWERS = frozenset({"EXEC_RESPONSE", "PROGRESS", "CHUNK", "RECEIPT", "ERROR", "ANSWER", "PONG"})
-"""What a recipient that lists its callers takes from others too, because it asked for it."""
+from aiconexus.protocol.envelope import check_lifetime, check_storable
+from aiconexus.protocol.seal import Letter
+from aiconexus.runtime.parties import read_from
 
 
 def read_stored(data: bytes, token: str, now_ms: int) -> Letter:
@@ -37,89 +19,7 @@ def read_stored(data: bytes, token: str, now_ms: int) -> Letter:
         ForeignSender: If it does not come from that agent.
 
     """
-    letter = _read(data, token)
+    letter = read_from(data, token)
     check_storable(letter.envelope.type)
     check_lifetime(letter.envelope, now_ms)
     return letter
-
-
-def read_live(data: bytes, token: str, now_ms: int) -> Letter:
-    """
-    Read what is meant for a connected agent, without believing it.
-
-    Raises:
-        EnvelopeError: If it does not follow the protocol or is stale.
-        ForeignSender: If it does not come from the agent ``token``.
-
-    """
-    letter = _read(data, token)
-    if letter.envelope.type not in LIVE_TYPES:
-        raise UnsupportedType(letter.envelope.type)
-    check_fresh(letter.envelope, now_ms)
-    return letter
-
-
-def believe(letter: Letter) -> None:
-    """
-    Check the body, unless only the recipient can read it, and the signature.
-
-    Raises:
-        MalformedEnvelope: If the body is not what the type says.
-        InvalidDid: If sender or recipient are no acceptable DIDs.
-        InvalidSignature: If it is not the sender's.
-
-    """
-    envelope = letter.envelope
-    if envelope.encryption is None:
-        read_body(envelope, letter.sealed.codec)
-    check_seal(letter.sealed, envelope.sender)
-
-
-def check_parties(envelope: Envelope, sender: RegistryRecord | None, recipient: RegistryRecord | None) -> None:
-    """
-    Check what the registry says of both ends.
-
-    A revoked recipient is as good as unknown: nobody reads its mailbox any more.
-
-    Raises:
-        UnknownAgent: If one of them never registered, or the recipient is gone for ever.
-        KeyRevoked: If the sender's key is void.
-        Refused: If the recipient takes envelopes from others only.
-
-    """
-    if sender is None:
-        raise UnknownAgent(envelope.sender)
-    if sender.revoked_ms:
-        raise KeyRevoked(envelope.sender)
-    if recipient is None or recipient.revoked_ms:
-        raise UnknownAgent(envelope.recipient or "")
-    if (
-        recipient.policy is Policy.LISTED
-        and envelope.sender not in recipient.callers
-        and not (envelope.type in ANSWERS and envelope.in_reply_to is not None)
-    ):
-        reason = "the recipient takes envelopes only from those it lists"
-        raise Refused(reason)
-
-
-def return_address(data: bytes) -> tuple[str | None, Codec]:
-    """
-    The id and the codec that a refusal should answer to, as far as they can be read.
-
-    Nothing of it is believed: whoever sent the bytes gets the answer.
-    """
-    codec = Codec.MSGPACK
-    try:
-        sealed = split(data)
-        codec = Codec(sealed.codec)
-        return peek(sealed).id, codec
-    except EnvelopeError:
-        return None, codec
-
-
-def _read(data: bytes, token: str) -> Letter:
-    sealed: Sealed = split(data)
-    envelope = peek(sealed)
-    if envelope.sender != PREFIX + token:
-        raise ForeignSender(envelope.sender, PREFIX + token)
-    return Letter(envelope, sealed)

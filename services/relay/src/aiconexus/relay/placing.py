@@ -19,8 +19,8 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import ReceiptItem, ReceiptStatus
 from aiconexus.protocol.errors import BusUnavailable, NotAcknowledged, StreamRefused
 from aiconexus.protocol.records import MAILBOX
-from aiconexus.relay.answers import Answers, Ask
 from aiconexus.relay.mailbox import TRANSIENT, refusal_of, stored_headers
+from aiconexus.runtime.answers import Answers, Ask
 
 STORED = Counter("aiconexus_relay_envelopes_stored", "Envelopes that the stream took.")
 STORED_BYTES = Counter("aiconexus_relay_stored_bytes", "Sealed bytes that the stream took.")

@@ -22,10 +22,10 @@ from aiconexus.protocol.job_bodies import Look, Looked, Place, Placed, PlacedIte
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.records import MAILBOX, RegistryRecord
 from aiconexus.protocol.seal import Letter, peek, split
-from aiconexus.relay import admission
 from aiconexus.relay.mailbox import refusal_of, stored_headers
-from aiconexus.relay.roster import Roster
 from aiconexus.runtime.desk import Request
+from aiconexus.runtime.parties import believe, check_parties
+from aiconexus.runtime.roster import Roster
 
 PLACED_AGAIN = Counter("aiconexus_relay_envelopes_placed", "Envelopes that the retry service put into a mailbox.")
 REFUSED_AGAIN = Counter("aiconexus_relay_placements_refused", "Envelopes of the retry service that were refused.")
@@ -116,7 +116,7 @@ class Reentry:
         check_storable(envelope.type)
         check_lifetime(envelope, self._now_ms())
         letter = Letter(envelope, sealed)
-        admission.believe(letter)
+        believe(letter)
         return letter
 
     async def _check_parties(self, envelope: Envelope, recipient: str, asker: str) -> None:
@@ -125,7 +125,7 @@ class Reentry:
             sender: RegistryRecord | None = RegistryRecord(did=asker, registered_ms=0, updated_ms=0)
         else:
             sender = await self._registry.look_up(token_in(envelope.sender))
-        admission.check_parties(envelope, sender, await self._registry.look_up(recipient))
+        check_parties(envelope, sender, await self._registry.look_up(recipient))
 
     async def _is_there(self, sequence: int) -> bool:
         return await self._streams.has(MAILBOX, sequence)

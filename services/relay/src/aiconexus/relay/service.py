@@ -11,22 +11,23 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.bus.streams import Streams
 from aiconexus.protocol.bodies import Ack, Fetch
 from aiconexus.protocol.job_bodies import Look, Place
-from aiconexus.protocol.records import MAILBOX, PRESENCE, REGISTRY, RELAY, PresenceRecord, RegistryRecord
-from aiconexus.relay.answers import Answers
-from aiconexus.relay.forward import Forwarder
+from aiconexus.protocol.records import MAILBOX, REGISTRY, RELAY, RegistryRecord
 from aiconexus.relay.handlers import Mailboxes
 from aiconexus.relay.lease import Lease
 from aiconexus.relay.mailbox import stream_config
 from aiconexus.relay.placing import Placer
 from aiconexus.relay.reentry import Reentry
-from aiconexus.relay.roster import Roster
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.relay.submit import Intake
 from aiconexus.relay.sweeper import Sweeper
+from aiconexus.runtime.answers import Answers, counters_of
 from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.desk import Desk
 from aiconexus.runtime.refusals import Refusals
+from aiconexus.runtime.roster import Roster
+
+ANSWERED = counters_of("relay")
 
 GC_THRESHOLD = 50_000
 """Young objects before a collection: envelopes form no cycles, so looking for some is nearly always in vain."""
@@ -66,7 +67,7 @@ class _Relay:
         settings = context.settings
         self._context = context
         self._streams = Streams(context.session)
-        self.answers = Answers(context.session, context.voice, Refusals(context.service, context.log))
+        self.answers = Answers(context.session, context.voice, Refusals(context.service, context.log), ANSWERED)
         self.placer = Placer(
             context.session,
             self.answers,
@@ -83,18 +84,8 @@ class _Relay:
             settings.senders_max,
             time.monotonic,
         )
-        presence = Roster(
-            Bucket(context.session, PRESENCE),
-            PresenceRecord,
-            settings.registry_cache_seconds,
-            settings.senders_max,
-            time.monotonic,
-        )
         budgets = Budgets(settings.sender_rate_per_second, settings.sender_burst, settings.senders_max)
         self._intake = Intake(self.placer, self.answers, registry, budgets, monotonic=time.monotonic, now_ms=now_ms)
-        self._forwarder = Forwarder(
-            context.session, self.answers, registry, presence, budgets, monotonic=time.monotonic, now_ms=now_ms
-        )
         self._reentry = Reentry(self._streams, registry, settings.mailbox_max_envelopes, now_ms)
         self.desk = Desk(context)
         self._lease: Lease | None = None
@@ -110,7 +101,6 @@ class _Relay:
         await self.placer.open()
         mailboxes = Mailboxes(self._streams)
         self.desk.raw("submit", self._intake.submit)
-        self.desk.raw("forward", self._forwarder.forward)
         self.desk.on(Fetch, mailboxes.fetch)
         self.desk.on(Ack, mailboxes.ack)
         self.desk.on(Place, self._reentry.place, by=("retry",))
@@ -128,7 +118,6 @@ class _Relay:
     async def settle(self) -> None:
         """Answer everything that was taken in, and let another replica sweep."""
         await self._intake.settle()
-        await self._forwarder.settle()
         await self.placer.settle()
         await self.answers.flush()
         if self._lease is not None:

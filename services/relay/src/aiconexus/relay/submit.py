@@ -15,12 +15,13 @@ from aiconexus.protocol.did import PREFIX, token_in
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import AiconexusError, BusError, NotAcknowledged, RateLimited
 from aiconexus.protocol.records import RegistryRecord
-from aiconexus.relay import admission
-from aiconexus.relay.answers import CODECS, Answers, Ask
-from aiconexus.relay.lanes import Lanes
+from aiconexus.relay.admission import read_stored
 from aiconexus.relay.placing import Offer, Placer
-from aiconexus.relay.roster import Roster
+from aiconexus.runtime.answers import CODECS, Answers, Ask
 from aiconexus.runtime.budgets import Budgets
+from aiconexus.runtime.lanes import Lanes
+from aiconexus.runtime.parties import believe, check_parties, return_address
+from aiconexus.runtime.roster import Roster
 
 IGNORED = Counter("aiconexus_relay_envelopes_ignored", "Envelopes of senders that go on after being refused.")
 
@@ -71,8 +72,8 @@ class Intake:
         try:
             if wait_ms:
                 raise RateLimited(wait_ms)
-            letter = admission.read_stored(incoming.data, token, self._now_ms())
-            admission.believe(letter)
+            letter = read_stored(incoming.data, token, self._now_ms())
+            believe(letter)
             envelope = letter.envelope
             offer = Offer(
                 Ask(envelope.sender, CODECS[letter.sealed.codec], incoming.reply),
@@ -97,7 +98,7 @@ class Intake:
             sender = self._registry.known(offer.token, now)
             recipient = self._registry.known(offer.recipient_token, now)
             if sender is not None and recipient is not None:
-                admission.check_parties(envelope, sender, recipient)
+                check_parties(envelope, sender, recipient)
                 await self._place(offer)
                 return
         if not self._lanes.put(offer.token, (envelope, offer)):
@@ -113,7 +114,7 @@ class Intake:
         try:
             sender = await self._registry.look_up(offer.token)
             recipient = await self._registry.look_up(offer.recipient_token)
-            admission.check_parties(envelope, sender, recipient)
+            check_parties(envelope, sender, recipient)
             await self._place(offer)
         except BusError:
             wait_seconds = self._monotonic() - offer.arrived
@@ -122,5 +123,5 @@ class Intake:
             self._answers.refuse(offer.ask, offer.id, error)
 
     def _refuse(self, token: str, incoming: Incoming, error: AiconexusError) -> None:
-        id_, codec = admission.return_address(incoming.data)
+        id_, codec = return_address(incoming.data)
         self._answers.refuse(Ask(PREFIX + token, codec, incoming.reply), id_, error)

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from aiconexus.cli.platform import Endpoints, Platform
 
 SCALE_MAX = 16
-QUIET = {f"AICONEXUS_{service}_LOG_FORMAT": "json" for service in ("IDENTITY", "RELAY", "EDGE")}
-"""The services speak JSON, and we make one readable stream of it."""
 SETTINGS_EVENT = ".settings_loaded"
 """Long, and of interest only to somebody who looks for something."""
 
@@ -35,6 +33,7 @@ def up(
 
     from rich.console import Console
 
+    from aiconexus.bus.ownership import SERVICES
     from aiconexus.cli.logview import line_of
     from aiconexus.cli.platform import Platform
 
@@ -45,13 +44,17 @@ def up(
         if line is not None:
             console.print(line)
 
-    levels = {f"AICONEXUS_{service}_LOG_LEVEL": "debug" for service in ("IDENTITY", "RELAY", "EDGE")}
+    prefixes = [f"AICONEXUS_{service.upper()}" for service in SERVICES]
+    # The services speak JSON, and we make one readable stream of it.
+    settings = {f"{prefix}_LOG_FORMAT": "json" for prefix in prefixes}
+    if verbose:
+        settings |= {f"{prefix}_LOG_LEVEL": "debug" for prefix in prefixes}
     platform = Platform(
         home,
         port=port,
         nats_port=nats_port,
         scale=_scale_of(scale or []),
-        settings={**QUIET, **(levels if verbose else {})},
+        settings=settings,
         on_line=show,
     )
     asyncio.run(_until_told(platform, console))

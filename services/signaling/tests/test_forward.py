@@ -2,34 +2,34 @@ import asyncio
 
 import pytest
 
+from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Message, Policy, Receipt
 from aiconexus.protocol.seal import unseal
 from aiconexus.protocol.signal_bodies import IceCandidate, Offer
-from aiconexus.relay.settings import RelaySettings
 from aiconexus.runtime.context import Context
+from aiconexus.signaling.settings import SignalingSettings
 
-from .world import Agent, World
+from .world import Agent, World, counted
 
-pytestmark = pytest.mark.usefixtures("relay")
+pytestmark = pytest.mark.usefixtures("signaling")
 
 
 async def test_a_live_envelope_reaches_who_is_connected(world: World, ann: Agent, bob: Agent) -> None:
-    """The recipient gets the bytes, the sender a receipt that says delivered, and no mailbox keeps anything."""
+    """The recipient gets the bytes, the sender a receipt that says delivered."""
     await world.connect(bob)
-    heard = await bob.hear("live")
+    heard = await bob.hear()
     offer = ann.sealed(Offer(sdp="v=0"), bob.did)
     answer = (await ann.request("forward", offer)).body
     assert isinstance(answer, Receipt)
 
     assert [(item.id, item.status) for item in answer.items] == [(unseal(offer).envelope.id, "delivered")]
     assert (await asyncio.wait_for(heard.get(), 5)).data == offer
-    assert (await bob.fetch()).items == ()
 
 
 async def test_a_candidate_does_not_overtake_its_offer(world: World, ann: Agent, bob: Agent) -> None:
     """Live envelopes of one sender arrive in the order in which they were sent."""
     await world.connect(bob)
-    heard = await bob.hear("live")
+    heard = await bob.hear()
     sent = [ann.sealed(Offer(sdp="v=0"), bob.did)]
     sent += [ann.sealed(IceCandidate(candidate=str(number)), bob.did) for number in range(10)]
     await asyncio.gather(*(ann.request("forward", data) for data in sent))
@@ -39,7 +39,7 @@ async def test_a_candidate_does_not_overtake_its_offer(world: World, ann: Agent,
 
 async def test_nobody_there_is_said_at_once(ann: Agent, bob: Agent) -> None:
     """An offer to somebody who is offline is worthless tomorrow, so it is refused today."""
-    error = await ann.refused(ann.sealed(Offer(sdp="v=0"), bob.did), "forward")
+    error = await ann.refused(ann.sealed(Offer(sdp="v=0"), bob.did))
 
     assert (error.problem, error.retryable) == ("unknown_agent", False)
     assert "offline" in error.message
@@ -53,7 +53,7 @@ async def test_what_is_forwarded_passes_the_same_checks(world: World, ann: Agent
     once = ann.sealed(Offer(sdp="v=0"), bob.did)
     await ann.request("forward", once)
     problems = [
-        (await ann.refused(data, "forward")).problem
+        (await ann.refused(data)).problem
         for data in (
             bob.sealed(Offer(sdp="v=0"), ann.did),
             ann.sealed(Message(content=1), bob.did),
@@ -67,20 +67,30 @@ async def test_what_is_forwarded_passes_the_same_checks(world: World, ann: Agent
 
 
 class TestLimits:
-    """A relay that takes two envelopes at once."""
+    """A replica that takes two envelopes at once."""
 
     @pytest.fixture
-    async def relay(self, world: World) -> object:
+    async def signaling(self, world: World) -> object:
         """One replica."""
-        async with world.relay(sender_rate_per_second=1, sender_burst=2) as context:
+        async with world.signaling(sender_rate_per_second=1, sender_burst=2) as context:
             yield context
 
-    async def test_live_envelopes_cost_the_same_budget(
-        self, relay: Context[RelaySettings], ann: Agent, bob: Agent
-    ) -> None:
-        """Nobody gets around the limit by the other verb."""
-        await ann.submit(ann.mail(bob))
-        await ann.submit(ann.mail(bob))
-        error = await ann.refused(ann.sealed(Offer(sdp="v=0"), bob.did), "forward")
+    async def test_a_sender_has_a_budget(self, signaling: Context[SignalingSettings], ann: Agent, bob: Agent) -> None:
+        """Who says more than its share is told when to go on."""
+        problems = [(await ann.refused(ann.sealed(Offer(sdp="v=0"), bob.did))) for _ in range(3)]
 
-        assert error.problem == "rate_limited"
+        assert ["unknown_agent", "unknown_agent", "rate_limited"] == [error.problem for error in problems]
+        assert 0 < (problems[-1].retry_after_ms or 0) <= 1_001
+
+    async def test_who_goes_on_is_ignored(
+        self, signaling: Context[SignalingSettings], world: World, ann: Agent, bob: Agent
+    ) -> None:
+        """Nobody has us sign refusals all day, and others are served all the while."""
+        before = counted("aiconexus_signaling_envelopes_ignored_total")
+        for _ in range(20):
+            subject = subjects.send(ann.key.token, "signaling", "forward")
+            await world.edge.publish(subject, ann.sealed(Offer(sdp="v=0"), bob.did))
+        other = await bob.refused(bob.sealed(Offer(sdp="v=0"), ann.did))
+
+        assert "unknown_agent" == other.problem
+        assert counted("aiconexus_signaling_envelopes_ignored_total") - before >= 10

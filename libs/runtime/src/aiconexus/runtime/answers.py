@@ -3,12 +3,14 @@ Tell senders what became of their envelopes, with one signature for several of t
 
 What is known about one sender's envelopes within one turn of the event loop goes into one RECEIPT, whose bytes are
 published to each of the requests that it answers. A signature costs half as much as a verification, so this is where
-a relay under load saves most.
+a service under load saves most.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
 
 import msgspec
 from prometheus_client import Counter
@@ -21,10 +23,6 @@ from aiconexus.protocol.seal import Codec
 from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.voice import Voice
 
-RECEIPTS = Counter("aiconexus_relay_receipts_signed", "RECEIPT envelopes that answered requests.")
-REFUSED = Counter("aiconexus_relay_envelopes_refused", "Envelopes that were answered with an ERROR.", ["problem"])
-UNSENT = Counter("aiconexus_relay_answers_unsent", "Answers that were given up because the bus is away.")
-
 BATCH_MAX = 16
 """Items of one receipt: its bytes go out once for each item, so that they grow with the square."""
 
@@ -32,6 +30,25 @@ REFUSALS_MAX = 10_000
 
 CODECS = {codec.value: codec for codec in Codec}
 """Calling the enumeration costs as much as reading an envelope."""
+
+
+class Counters(NamedTuple):
+    """What is counted of the answers of one service."""
+
+    receipts: Counter
+    refused: Counter
+    unsent: Counter
+
+
+@cache
+def counters_of(service: str) -> Counters:
+    """The counters of a service; made where it is put together, so that they show from the start."""
+    name = f"aiconexus_{service}"
+    return Counters(
+        Counter(f"{name}_receipts_signed", "RECEIPT envelopes that answered requests."),
+        Counter(f"{name}_envelopes_refused", "Envelopes that were answered with an ERROR.", ["problem"]),
+        Counter(f"{name}_answers_unsent", "Answers that were given up because the bus is away."),
+    )
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False):
@@ -56,13 +73,15 @@ class Answers:
         session: To the bus.
         voice: Signs them.
         refusals: Takes notice of those that matter for security.
+        counters: Those of the service.
 
     """
 
-    def __init__(self, session: Session, voice: Voice, refusals: Refusals) -> None:
+    def __init__(self, session: Session, voice: Voice, refusals: Refusals, counters: Counters) -> None:
         self._session = session
         self._voice = voice
         self._noted = refusals
+        self._counters = counters
         self._items: dict[tuple[str, Codec], list[tuple[ReceiptItem, str]]] = {}
         self._refusals: deque[_Refusal] = deque()
         self._waiting = asyncio.Event()
@@ -74,10 +93,10 @@ class Answers:
 
     def refuse(self, ask: Ask, in_reply_to: str | None, error: AiconexusError) -> None:
         """Answer with an ERROR, soon."""
-        REFUSED.labels(problem_of(error).name).inc()
+        self._counters.refused.labels(problem_of(error).name).inc()
         self._noted.note(error, ask.sender)
         if len(self._refusals) >= REFUSALS_MAX:
-            UNSENT.inc()
+            self._counters.unsent.inc()
             return
         self._refusals.append(_Refusal(ask, in_reply_to, error))
         self._waiting.set()
@@ -102,7 +121,7 @@ class Answers:
             await self._send(ask.reply, data)
 
     async def _say(self, sender: str, codec: Codec, batch: Sequence[tuple[ReceiptItem, str]]) -> None:
-        RECEIPTS.inc()
+        self._counters.receipts.inc()
         receipt = Receipt(items=tuple(item for item, _ in batch))
         in_reply_to = batch[0][0].id if len(batch) == 1 else None
         data = self._voice.say(receipt, sender, codec=codec, in_reply_to=in_reply_to)
@@ -116,7 +135,7 @@ class Answers:
             await self._session.publish(reply, data)
         except BusUnavailable:
             # The one who asked is as cut off as we are, and asks again.
-            UNSENT.inc()
+            self._counters.unsent.inc()
 
 
 def batches(

@@ -11,16 +11,21 @@ from aiconexus.protocol.did import PREFIX, token_in
 from aiconexus.protocol.errors import AgentOffline, AiconexusError, BusError, NotAcknowledged, RateLimited
 from aiconexus.protocol.records import PresenceRecord, RegistryRecord
 from aiconexus.protocol.replay import ReplayWindow
-from aiconexus.protocol.seal import Codec, Letter
-from aiconexus.relay import admission
-from aiconexus.relay.answers import Answers, Ask
-from aiconexus.relay.lanes import Lanes
-from aiconexus.relay.roster import Roster
+from aiconexus.protocol.seal import Letter
+from aiconexus.runtime.answers import CODECS, Answers, Ask
 from aiconexus.runtime.budgets import Budgets
+from aiconexus.runtime.lanes import Lanes
+from aiconexus.runtime.parties import believe, check_parties, return_address
+from aiconexus.runtime.roster import Roster
+from aiconexus.signaling.admission import read_live
 
-FORWARDED = Counter("aiconexus_relay_envelopes_forwarded", "Live envelopes that were handed to a connected agent.")
+FORWARDED = Counter(
+    "aiconexus_signaling_envelopes_forwarded", "Live envelopes that were handed to a connected agent.", ["type"]
+)
+IGNORED = Counter("aiconexus_signaling_envelopes_ignored", "Envelopes of senders that go on after being refused.")
 
 CROWDED_RETRY_MS = 1_000
+"""When to come again if too much of one sender is under way."""
 
 
 class Forwarder:
@@ -66,18 +71,19 @@ class Forwarder:
         token = subjects.sender_of(incoming.subject)[0]
         wait_ms = self._budgets.take(token, self._monotonic())
         if wait_ms is None:
+            IGNORED.inc()
             return
         try:
             if wait_ms:
                 raise RateLimited(wait_ms)
-            letter = admission.read_live(incoming.data, token, self._now_ms())
-            admission.believe(letter)
+            letter = read_live(incoming.data, token, self._now_ms())
+            believe(letter)
             self._seen.admit(token, letter.envelope.id, self._now_ms())
-            ask = Ask(letter.envelope.sender, Codec(letter.sealed.codec), incoming.reply)
+            ask = Ask(letter.envelope.sender, CODECS[letter.sealed.codec], incoming.reply)
             if not self._lanes.put(token, (letter, ask, incoming.data)):
                 raise RateLimited(CROWDED_RETRY_MS)
         except AiconexusError as error:
-            id_, codec = admission.return_address(incoming.data)
+            id_, codec = return_address(incoming.data)
             self._answers.refuse(Ask(PREFIX + token, codec, incoming.reply), id_, error)
 
     async def settle(self) -> None:
@@ -91,7 +97,7 @@ class Forwarder:
             recipient_token = token_in(envelope.recipient or "")
             sender = await self._registry.look_up(token_in(envelope.sender))
             recipient = await self._registry.look_up(recipient_token)
-            admission.check_parties(envelope, sender, recipient)
+            check_parties(envelope, sender, recipient)
             if await self._presence.look_up(recipient_token) is None:
                 raise AgentOffline(envelope.recipient or "")
             await self._session.publish(subjects.inbox_live(recipient_token), data)
@@ -100,5 +106,5 @@ class Forwarder:
         except AiconexusError as error:
             self._answers.refuse(ask, envelope.id, error)
         else:
-            FORWARDED.inc()
+            FORWARDED.labels(envelope.type).inc()
             self._answers.receipt(ask, ReceiptItem(id=envelope.id, status=ReceiptStatus.DELIVERED))

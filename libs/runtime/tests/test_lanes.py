@@ -1,6 +1,6 @@
 import asyncio
 
-from aiconexus.relay.lanes import Lanes
+from aiconexus.runtime.lanes import Lanes
 
 
 async def test_the_order_of_a_key_is_kept_and_keys_do_not_wait_for_each_other() -> None:

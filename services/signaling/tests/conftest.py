@@ -1,0 +1,38 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from aiconexus.runtime.context import Context
+from aiconexus.signaling.settings import SignalingSettings
+
+from .world import Agent, World
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """A server with all accounts, identity's buckets, and an edge; no signaling yet."""
+    world = World(tmp_path / "nats")
+    async with world.stack:
+        await world.open()
+        yield world
+    await world.server.stop()
+
+
+@pytest.fixture
+async def signaling(world: World) -> AsyncIterator[Context[SignalingSettings]]:
+    """One replica at work."""
+    async with world.signaling() as context:
+        yield context
+
+
+@pytest.fixture
+async def ann(world: World) -> Agent:
+    """A registered agent."""
+    return await world.agent()
+
+
+@pytest.fixture
+async def bob(world: World) -> Agent:
+    """Another one."""
+    return await world.agent()
