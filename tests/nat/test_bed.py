@@ -15,7 +15,7 @@ from tests.nat.site import BUS, ROOT, UDP_IN, UDP_OUT, Site, losing
 from tests.nat.whoami import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, READY, Found
 
 PYTHON = (sys.executable, "-c")
-SEND = "import socket,sys;s=socket.socket(2,2);[s.sendto(b'same',(sys.argv[1],7000)) for _ in range({count})]"
+SEND = "import socket,sys;s=socket.socket(2,2);[s.sendto(b'nothing',(sys.argv[1],7000)) for _ in range({count})]"
 ROUND_TRIP = (
     "import socket,sys,time;s=socket.socket(2,2);s.settimeout(5);t=time.monotonic();"
     "s.sendto(b'same',(sys.argv[1],7000));s.recv(99);print(time.monotonic()-t)"
@@ -165,7 +165,8 @@ def test_leftovers_of_a_crash_are_swept() -> None:
         "from tests.nat.namespaces import entering\n"
         "lab = Lab()\n"
         "lab.up()\n"
-        "child = subprocess.Popen((*entering(lab.public), 'sleep', '600'), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "command = (*entering(lab.public), 'sleep', '600')\n"
+        "child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
         "print(lab.public, child.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
