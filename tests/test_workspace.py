@@ -42,7 +42,8 @@ def test_member(member: Path) -> None:
     """A member is named for its folder, declares what it imports, and is a typed portion."""
     project = tomllib.loads((member / "pyproject.toml").read_text())["project"]
     own = f"aiconexus-{member.name}"
-    declared = {norm(re.split(r"[^\w.-]", dep)[0]) for dep in project["dependencies"]}
+    extras = [dep for extra in project.get("optional-dependencies", {}).values() for dep in extra]
+    declared = {norm(re.split(r"[^\w.-]", dep)[0]) for dep in (*project["dependencies"], *extras)}
     found = [dists for dists in imports(member) if dists != {own}]
     assert project["name"] == own
     assert [dists for dists in found if not dists & declared] == [], "imported, not declared"
