@@ -1,6 +1,7 @@
 """Calls: whom they reach, how long they last, what ends them, and that they are answered once and for all."""
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -311,6 +312,70 @@ async def test_same_id_gets_the_first_answer(host: Host) -> None:
     assert [1] == runs
     with pytest.raises(ConflictingEnvelope):
         await again.call(bob.did, capability="count", args={"n": 2}, id_="once")
+
+
+async def without_memory(host: Host, folder: Path) -> Agent:
+    """Alice again, who has lost her journal."""
+    label = new_id()
+    shutil.copy(folder / "alice.key", folder / f"{label}.key")
+    return await host.open(host.make("binary", label=label))
+
+
+@pytest.mark.parametrize("moment", ["while it runs", "once it was answered", "once it was forgotten"])
+async def test_caller_that_lost_its_journal_gets_the_first_answer(host: Host, tmp_path: Path, moment: str) -> None:
+    """Whoever asks again under its id, however soon, gets the answer bit for bit, and the handler ran once."""
+    runs: list[int] = []
+    began, release = asyncio.Event(), asyncio.Event()
+
+    def callee() -> Agent:
+        agent = host.make(label="bob")
+
+        @agent.capability("slow")
+        async def slow(_: dict[str, Any]) -> int:
+            runs.append(1)
+            began.set()
+            await release.wait()
+            return len(runs)
+
+        return agent
+
+    bob = await host.open(callee())
+    alice = await host.open(host.make(label="alice"))
+    question = ExecRequest(capability="slow", args={"n": 1})
+    waiting = asyncio.create_task(alice.request(bob.did, question, id_="mine", timeout=SECONDS))
+    await within(began)
+    if moment != "while it runs":
+        release.set()
+        await waiting
+    if moment == "once it was forgotten":
+        # Whoever leaves in order has told the relay what it has read.
+        await bob.close()
+        bob = await host.open(callee())
+    await alice.close()
+    await asyncio.gather(waiting, return_exceptions=True)
+    again = asyncio.create_task(
+        (await without_memory(host, tmp_path)).request(bob.did, question, id_="mine", timeout=SECONDS)
+    )
+    release.set()
+    answers = [await again, await (await without_memory(host, tmp_path)).request(bob.did, question, id_="mine")]
+    if not waiting.exception():
+        answers.append(waiting.result())
+
+    assert [1] == runs
+    assert 1 == len({wrap(each.sealed) for each in answers if each.sealed is not None})
+
+
+async def test_id_of_another_question_is_refused_to_who_forgot_it(host: Host, tmp_path: Path) -> None:
+    """A caller that does not know what it asked under an id is told of the conflict: by the relay, or by the callee."""
+    bob, runs = await counted(host)
+    alice = await host.open(host.make(label="alice"))
+    await alice.call(bob.did, capability="count", args={"n": 1}, id_="mine")
+    await alice.close()
+    forgetful = await without_memory(host, tmp_path)
+
+    with pytest.raises(RemoteProblem) as caught:
+        await forgetful.call(bob.did, capability="count", args={"n": 2}, id_="mine")
+    assert ("conflict", [1]) == (caught.value.error.problem, runs)
 
 
 @pytest.mark.parametrize("moment", ["before it was answered", "after it was answered"])

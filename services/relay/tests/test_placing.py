@@ -10,6 +10,7 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Error, Receipt, ReceiptItem
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import Codec, unseal
+from aiconexus.relay.doubles import Doubles
 from aiconexus.relay.mailbox import stream_config
 from aiconexus.relay.placing import Offer, Placer
 from aiconexus.relay.settings import RelaySettings
@@ -28,7 +29,8 @@ async def placer(world: World, **options: Any) -> AsyncIterator[Placer]:
     telling = await world.session("signaling")
     answers = Answers(telling, Voice(world.keys["relay"]), Refusals("relay", world.log), counters_of("relay"))
     given: dict[str, Any] = {"budget_seconds": 20, "pending_max": 100, "pending_max_bytes": 10**6} | options
-    placer = Placer(session, answers, mailbox_max=10, monotonic=time.monotonic, **given)
+    doubles = Doubles(Streams(session), answers, budget_seconds=20, waiting_max=100, mailbox_max=10)
+    placer = Placer(session, answers, on_double=doubles.take, mailbox_max=10, monotonic=time.monotonic, **given)
     await placer.open()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(work) for work in (placer.run(), answers.run())]

@@ -8,6 +8,7 @@ import msgspec
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress, Resume
+from aiconexus.protocol.digests import digest_of_call
 from aiconexus.protocol.errors import ConflictingEnvelope, NotAcknowledged
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.seal import unseal
@@ -15,7 +16,6 @@ from aiconexus.sdk.callees import KEPT_MS
 from aiconexus.sdk.callrows import CallRow, CallRows
 from aiconexus.sdk.calls import Calls, Heard
 from aiconexus.sdk.delivery import Delivery, Post
-from aiconexus.sdk.digests import digest_of_call
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.outbox import Outbox
 from aiconexus.sdk.rows import DEAD

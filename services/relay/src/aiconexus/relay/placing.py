@@ -24,7 +24,6 @@ from aiconexus.runtime.answers import Answers, Ask
 
 STORED = Counter("aiconexus_relay_envelopes_stored", "Envelopes that the stream took.")
 STORED_BYTES = Counter("aiconexus_relay_stored_bytes", "Sealed bytes that the stream took.")
-DUPLICATES = Counter("aiconexus_relay_envelopes_duplicate", "Envelopes that the stream had already.")
 OFFERED_AGAIN = Counter("aiconexus_relay_offers_repeated", "Envelopes offered again because the stream was silent.")
 PENDING = Gauge("aiconexus_relay_offers_pending", "Envelopes that wait for the stream's word.")
 SECONDS = Histogram(
@@ -62,6 +61,7 @@ class Placer:
     Args:
         session: To the bus.
         answers: Where the stream's word goes.
+        on_double: Takes what the stream has taken under the same id before, and where that was put.
         budget_seconds: How long an envelope is offered before its sender is told to come again.
         pending_max: Envelopes that may wait.
         pending_max_bytes: Likewise in bytes.
@@ -75,6 +75,7 @@ class Placer:
         session: Session,
         answers: Answers,
         *,
+        on_double: Callable[[Offer, int], None],
         budget_seconds: float,
         pending_max: int,
         pending_max_bytes: int,
@@ -83,6 +84,7 @@ class Placer:
     ) -> None:
         self._session = session
         self._answers = answers
+        self._on_double = on_double
         self._budget_seconds = budget_seconds
         self._pending_max = pending_max
         self._pending_max_bytes = pending_max_bytes
@@ -196,22 +198,20 @@ class Placer:
             self._answers.refuse(offer.ask, offer.id, refusal_of(refused, offer.recipient, self._mailbox_max))
         else:
             self._forget(key, offer)
-            self._tell(offer, place)
+            if place.duplicate:
+                self._on_double(offer, place.sequence)
+            else:
+                self._tell(offer, place)
         if self._is_silent:
             await self._resume()
 
     def _tell(self, offer: Offer, place: Placed) -> None:
-        # What we offered twice ourselves is no duplicate of the sender's.
-        duplicate = place.duplicate and offer.tries == 1
-        if duplicate:
-            DUPLICATES.inc()
-        else:
-            self._stored += 1
-            self._stored_bytes += len(offer.data)
+        self._stored += 1
+        self._stored_bytes += len(offer.data)
         SECONDS.observe(self._monotonic() - offer.arrived)
         self._answers.receipt(
             offer.ask,
-            ReceiptItem(id=offer.id, status=ReceiptStatus.STORED, sequence=place.sequence, duplicate=duplicate),
+            ReceiptItem(id=offer.id, status=ReceiptStatus.STORED, sequence=place.sequence),
         )
 
     async def _resume(self) -> None:

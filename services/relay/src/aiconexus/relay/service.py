@@ -12,6 +12,7 @@ from aiconexus.bus.streams import Streams
 from aiconexus.protocol.bodies import Ack, Fetch
 from aiconexus.protocol.job_bodies import Look, Place
 from aiconexus.protocol.records import MAILBOX, REGISTRY, RELAY, RegistryRecord
+from aiconexus.relay.doubles import Doubles
 from aiconexus.relay.handlers import Mailboxes
 from aiconexus.relay.lease import Lease
 from aiconexus.relay.mailbox import stream_config
@@ -68,9 +69,17 @@ class _Relay:
         self._context = context
         self._streams = Streams(context.session)
         self.answers = Answers(context.session, context.voice, Refusals(context.service, context.log), ANSWERED)
+        self.doubles = Doubles(
+            self._streams,
+            self.answers,
+            budget_seconds=settings.publish_budget_seconds,
+            waiting_max=settings.pending_max,
+            mailbox_max=settings.mailbox_max_envelopes,
+        )
         self.placer = Placer(
             context.session,
             self.answers,
+            on_double=self.doubles.take,
             budget_seconds=settings.publish_budget_seconds,
             pending_max=settings.pending_max,
             pending_max_bytes=settings.pending_max_bytes,
@@ -119,6 +128,7 @@ class _Relay:
         """Answer everything that was taken in, and let another replica sweep."""
         await self._intake.settle()
         await self.placer.settle()
+        await self.doubles.settle()
         await self.answers.flush()
         if self._lease is not None:
             await self._lease.give_back()

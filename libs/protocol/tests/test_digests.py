@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent, Message
+from aiconexus.protocol.digests import digest_of, digest_of_call
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.seal import Codec, read_body, write_body
-from aiconexus.sdk.digests import digest_of, digest_of_call
 
 
 def digest(body: Body, codec: Codec = Codec.MSGPACK) -> bytes:

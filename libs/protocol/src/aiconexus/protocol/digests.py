@@ -8,6 +8,7 @@ from aiconexus.protocol import text
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import MalformedEnvelope
+from aiconexus.protocol.seal import Letter
 
 DIGEST_BYTES = 16
 
@@ -22,7 +23,7 @@ def digest_of(envelope: Envelope, body: Body) -> bytes:
 
 
 def digest_of_call(body: Body) -> bytes:
-    """The digest of a question; how long it may take is no part of it."""
+    """The digest of a question in any codec; how long it may take is no part of it."""
     if isinstance(body, ExecRequest):
         body = msgspec.structs.replace(body, timeout_ms=None, ceiling_ms=None, begin_ms=None)
     try:
@@ -30,6 +31,16 @@ def digest_of_call(body: Body) -> bytes:
     except MalformedEnvelope:
         # Only codec 1 can say it then.
         return _digest(msgspec.msgpack.encode(body, order="deterministic"))
+
+
+def says_the_same(one: Letter, other: Letter) -> bool:
+    """Whether two envelopes of one sender say the same to the same agent, whenever and in whichever codec."""
+    return _meaning(one) == _meaning(other)
+
+
+def _meaning(letter: Letter) -> tuple[object, ...]:
+    envelope = letter.envelope
+    return envelope.recipient, envelope.type, envelope.in_reply_to, digest_of_call(letter.body)
 
 
 def _digest(data: bytes) -> bytes:
