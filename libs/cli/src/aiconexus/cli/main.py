@@ -18,6 +18,7 @@ from aiconexus.cli.commands.keygen import keygen
 from aiconexus.cli.commands.listen import listen
 from aiconexus.cli.commands.send import send
 from aiconexus.cli.commands.status import status
+from aiconexus.cli.commands.topology import topology
 from aiconexus.cli.commands.up import up
 from aiconexus.cli.failure import sentence_of, status_of
 from aiconexus.protocol.errors import AiconexusError
@@ -31,6 +32,7 @@ commands = typer.Typer(
 for function in (up, demo, init, keygen, status, agents, send, listen, call, jobs):
     commands.command()(function)
 commands.add_typer(dead_letters, name="dead-letters")
+commands.add_typer(topology, name="topology")
 
 
 def app() -> int:
