@@ -4,7 +4,7 @@ import ssl
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aiconexus.protocol.bodies import (
     AgentCard,
@@ -22,8 +22,10 @@ from aiconexus.protocol.bodies import (
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.errors import Refused
 from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.protocol.signal_bodies import Incident
 from aiconexus.sdk.calling import Calling
 from aiconexus.sdk.delivery import AgentState, Sent
+from aiconexus.sdk.direct.settings import Direct
 from aiconexus.sdk.engine import Engine
 from aiconexus.sdk.fanout import Fanout
 from aiconexus.sdk.handlers import Handlers
@@ -37,7 +39,12 @@ from aiconexus.sdk.road_edge import BINARY
 from aiconexus.sdk.roads import road_maker
 from aiconexus.sdk.rows import OutRow
 
+if TYPE_CHECKING:
+    from aiconexus.sdk.direct.peer import Peer
+    from aiconexus.sdk.direct.rotation import Rotation
+
 STORED_SECONDS = 30.0
+CONNECT_SECONDS = 15.0
 PING_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 
@@ -63,6 +70,7 @@ class Agent:
         ssl_context: For ``wss://`` with authorities of your own, or a client certificate.
         connect_timeout: Seconds after which entering the context fails; None waits for ever.
         grace: Seconds that ``close`` leaves to running handlers; those that are cut off count as interrupted.
+        direct: How direct connections are made, and whether; the default answers whoever may write to it.
 
     Raises:
         ValueError: If the URL or the subprotocol is none.
@@ -84,6 +92,7 @@ class Agent:
         ssl_context: ssl.SSLContext | None = None,
         connect_timeout: float | None = None,
         grace: float = GRACE_SECONDS,
+        direct: Direct | None = None,
     ) -> None:
         self.identity = identity
         self._name = name
@@ -94,6 +103,7 @@ class Agent:
         self._path = journal_path(identity.path) if state is None else state
         self._connect_timeout = connect_timeout
         self._grace = grace
+        self._direct = direct or Direct()
         self._make_road = road_maker(identity.key, url, subprotocol, ssl_context)
         handlers = self._handlers = Handlers()
         notices = self._notices = Notices()
@@ -107,6 +117,10 @@ class Agent:
         """Decorator: has a callback told how far envelopes of ours have come."""
         self.on_error = notices.on_error
         """Decorator: has a callback told of errors that nobody awaits."""
+        self.on_peer = notices.on_peer
+        """Decorator: has a callback told of each agent that is directly connected for the first time."""
+        self.on_incident = notices.on_incident
+        """Decorator: has a callback told of changes of road, and of attempts to deceive us."""
         calling = Calling(lambda: self._open)
         self.request = calling.request
         """Send a body and await what its recipient says in reply."""
@@ -171,6 +185,7 @@ class Agent:
             post=self._post,
             platform=self._platform,
             grace_seconds=self._grace,
+            direct=self._direct,
         )
         self._engine.start()
 
@@ -324,6 +339,52 @@ class Agent:
     def jobs(self) -> RetryJobs:
         """What the retry service does for this agent, and what it gave up."""
         return RetryJobs(self._open.link.services)
+
+    # Whom it talks to directly
+
+    async def connect_to(self, did: str, *, timeout: float = CONNECT_SECONDS) -> "Peer":  # noqa: ASYNC109
+        """
+        Have a direct connection with another agent; the present one, if there is one.
+
+        Args:
+            did: With whom.
+            timeout: Seconds to wait.
+
+        Raises:
+            ConnectionFailed: If none came about in time; ``phase`` says how far it got. The relay may still work.
+            HelloRefused: If whoever answered is not that agent.
+            RemoteProblem: If the agent is not there, or refuses.
+
+        """
+        return await (await self._open.door.peers()).connect(did, timeout)
+
+    @property
+    def peers(self) -> "dict[str, Peer]":
+        """Whom it is directly connected with, or about to be, by DID."""
+        return dict(self._open.door.known)
+
+    def peer(self, did: str) -> "Peer | None":
+        """One of them."""
+        return self._open.door.known.get(did)
+
+    async def rotate_keys(self, *, emergency: bool = False) -> "list[Rotation]":
+        """
+        Replace every direct connection by one with fresh keys, make before break.
+
+        Args:
+            emergency: The old keys may be known to others: what cannot be replaced is closed.
+
+        Returns:
+            What became of each peer.
+
+        """
+        return await (await self._open.door.peers()).rotate(emergency=emergency)
+
+    def incidents(
+        self, *, event: str | None = None, peer: str | None = None, since_ms: int = 0, limit: int = 100
+    ) -> list[Incident]:
+        """What happened on the direct path, the newest first; the journal keeps the last ten thousand."""
+        return self._open.door.rows.find(event, peer, since_ms, limit)
 
     # Whom it knows
 

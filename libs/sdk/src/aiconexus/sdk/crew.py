@@ -34,11 +34,12 @@ class Crew:
         self._on_crash = on_crash
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Begin something and hold on to it until it ends."""
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """Begin something and hold on to it until it ends; whoever began it may cut it off."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._end)
+        return task
 
     async def wait(self) -> None:
         """Wait until nothing runs."""
@@ -49,6 +50,10 @@ class Crew:
         """Cut everything off."""
         while self._tasks:
             await cut_off(self._tasks)
+
+    def report(self, error: BaseException) -> None:
+        """Tell of a defect that somebody else has met."""
+        self._on_crash(error)
 
     def _end(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

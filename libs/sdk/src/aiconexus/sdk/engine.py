@@ -15,12 +15,15 @@ from aiconexus.sdk.callrows import CallRows
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew, cut_off
 from aiconexus.sdk.delivery import AgentState, Post
+from aiconexus.sdk.direct.door import Door
 from aiconexus.sdk.direct.mail import Mail
+from aiconexus.sdk.direct.settings import Direct
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.handlers import Handlers
 from aiconexus.sdk.holders import Holders
 from aiconexus.sdk.identity import Identity
 from aiconexus.sdk.inbox import Inbox
+from aiconexus.sdk.incidentrows import IncidentRows
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.link import Link
 from aiconexus.sdk.live import Live
@@ -57,6 +60,7 @@ class Engine:
         post: How a handler answers.
         platform: The platform's DID, or None to trust the first one.
         grace_seconds: What running handlers get when we are stopped.
+        direct: The rules of direct connections.
 
     """
 
@@ -72,6 +76,7 @@ class Engine:
         post: Post,
         platform: str | None,
         grace_seconds: float,
+        direct: Direct,
     ) -> None:
         self.state = AgentState.OFFLINE
         self._notices = notices
@@ -110,7 +115,7 @@ class Engine:
             self._crew(),
             take=reception.take_direct,
             is_known=reception.is_known,
-            on_refused=lambda _, error: notices.error(error),
+            on_refused=self._note_refused,
         )
         self.asking = Asking(self._journal, self.outbox, self.calls, post)
         self.holders = Holders(self.discovery, identity.did)
@@ -146,6 +151,17 @@ class Engine:
             crew=self._crew(),
             post=post,
             on_error=notices.error,
+        )
+        self.door = self.live.door = Door(
+            direct,
+            self.link.services,
+            handlers,
+            notices,
+            IncidentRows(self._journal),
+            crew=self._crew,
+            signal=self.live.signal,
+            codec_for=self.discovery.codec_for,
+            mail=self.mail,
         )
 
     def start(self) -> None:
@@ -235,6 +251,7 @@ class Engine:
     async def _close(
         self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"
     ) -> None:
+        await self.door.close()
         for part in (self.inbox, self._workers, self.live, self.attention, self.outbox, self._receipts, self.mail):
             await part.close()
         await cut_off(tasks)
@@ -260,6 +277,10 @@ class Engine:
     def _note_crash(self, error: BaseException) -> None:
         if not self._crash.done():
             self._crash.set_exception(error)
+
+    def _note_refused(self, did: str, error: Exception) -> None:
+        self.door.note_refused(did, error)
+        self._notices.error(error)
 
     def _note_state(self, state: AgentState) -> None:
         if state is not self.state:

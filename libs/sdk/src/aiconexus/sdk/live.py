@@ -22,6 +22,7 @@ from aiconexus.protocol.vocabulary import LIVE_TYPES
 from aiconexus.sdk.calls import Calls
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Delivery, Post
+from aiconexus.sdk.direct.door import Door
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.handlers import Handlers, invoke
 from aiconexus.sdk.link import Link
@@ -72,6 +73,8 @@ class Live:
         self._replay = ReplayWindow(senders_max=1024, ids_max=1024)
         self._lanes: dict[str, deque[Delivery]] = {}
         self._pongs = 0
+        self.door: Door | None = None
+        """Where signals go that are meant to connect us directly; set by the engine."""
 
     async def signal(self, did: str, body: Body, *, in_reply_to: str | None = None, id_: str | None = None) -> str:
         """
@@ -121,6 +124,8 @@ class Live:
             letter = self._believe(sealed)
             body = letter.body
         except (EnvelopeError, IdentityError) as error:
+            if self.door is not None:
+                self.door.note_forged(sealed, error)
             self._on_error(error)
             return
         if letter.envelope.sender in self._link.road.trusted:
@@ -159,7 +164,7 @@ class Live:
             if self._pongs < PONGS_MAX:
                 self._pongs += 1
                 self._crew.start(self._pong(delivery, body), "pong")
-        elif not isinstance(body, Pong):
+        elif not isinstance(body, Pong) and (self.door is None or not self.door.take(delivery)):
             self._queue(delivery)
 
     async def _pong(self, delivery: Delivery, body: Ping) -> None:

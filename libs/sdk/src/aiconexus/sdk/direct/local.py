@@ -1,0 +1,79 @@
+"""What all direct connections of one agent share: its name, its ways to speak, its rules."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.seal import Codec
+from aiconexus.sdk.crew import Crew
+from aiconexus.sdk.direct.incidents import Incidents
+from aiconexus.sdk.direct.seam import Mail, Pipe
+from aiconexus.sdk.direct.servers import Servers
+from aiconexus.sdk.direct.settings import Direct
+from aiconexus.sdk.voice import Voice
+
+
+class Signal(Protocol):
+    """``Live.signal``: hand a live body to an agent that is connected now."""
+
+    async def __call__(self, did: str, body: Body, *, in_reply_to: str | None = None) -> str:
+        """
+        Send it.
+
+        Raises:
+            RemoteProblem: If the agent is not there or refuses.
+            BusError: If no answer came.
+
+        """
+
+
+Taker = Callable[[Pipe, bytes | str], bool]
+
+
+class Local:
+    """
+    Our side of every connection.
+
+    Args:
+        settings: The rules.
+        voice: Signs.
+        signal: Reaches agents through the platform.
+        codec_for: Says what an agent can read.
+        servers: STUN and TURN.
+        incidents: Keeps what operators should know.
+        crew: Background work.
+        tell: Calls a callback of the application with a fact.
+        on_defect: Told of what must not happen.
+
+    """
+
+    def __init__(
+        self,
+        settings: Direct,
+        voice: Voice,
+        *,
+        signal: Signal,
+        codec_for: Callable[[str], Awaitable[Codec]],
+        servers: Servers,
+        incidents: Incidents,
+        crew: Crew,
+        tell: Callable[[Callable[[Any], Any], Any], None],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self.voice = voice
+        self.signal = signal
+        self.codec_for = codec_for
+        self.servers = servers
+        self.incidents = incidents
+        self.crew = crew
+        self.tell = tell
+        self.on_defect = on_defect
+        self.mail: Mail | None = None
+        self.takers: list[Taker] = []
+        """Who else may take frames of the system channel that are not mail, in turn."""
+
+    @property
+    def did(self) -> str:
+        """Our name."""
+        return self.voice.did

@@ -1,0 +1,154 @@
+"""One try to get a connection: our offer or our answer, and TURN once it is plain that nothing else works."""
+
+from collections.abc import Sequence
+
+from aiconexus.bus.clock import new_id
+from aiconexus.protocol import sdp
+from aiconexus.protocol.direct_errors import ConnectionFailed
+from aiconexus.protocol.errors import AiconexusError
+from aiconexus.protocol.signal_bodies import IceServer, Offer
+from aiconexus.sdk.direct import metrics
+from aiconexus.sdk.direct.connection import Connection, Owner
+from aiconexus.sdk.direct.hello import ANSWERER, OFFERER
+from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.states import Step
+
+TURN = "turn"
+TURN_OF_OFFERER_SECONDS = 1.0
+"""The answerer offers TURN by itself if the offerer has not done so by then."""
+
+
+class Negotiation:
+    """
+    The present try.
+
+    Args:
+        local: Our side.
+        owner: Told of the connection.
+        did: The peer.
+        replaces: The session that this is to take the place of.
+
+    """
+
+    def __init__(self, local: Local, owner: Owner, did: str, replaces: str | None) -> None:
+        self._local = local
+        self._owner = owner
+        self._did = did
+        self._replaces = replaces
+        self.ours = False
+        self.reason = ""
+        self.connection: Connection | None = None
+        self._abandoned: AiconexusError | None = None
+
+    @property
+    def step(self) -> Step:
+        """How far it has come."""
+        return Step.NEW if self.connection is None else self.connection.step
+
+    @property
+    def session(self) -> str | None:
+        """Which session it is about at present."""
+        return None if self.connection is None else self.connection.session
+
+    def abandon(self, error: AiconexusError) -> None:
+        """Stop: whoever runs it gets the error."""
+        self._abandoned = error
+        if self.connection is not None:
+            self.connection.end(error)
+
+    async def offer(self, reason: str, *, with_turn: bool) -> Connection:
+        """
+        Offer a connection and bring it about.
+
+        Returns:
+            It; both HELLOs are verified.
+
+        Raises:
+            AiconexusError: If it does not come about; the stack's part is being closed.
+
+        """
+        self.ours, self.reason = True, reason
+        with_turn = with_turn or self._local.settings.policy == "relay"
+        connection = await self._make(OFFERER, new_id(), with_turn=with_turn)
+        try:
+            await connection.offer(self._replaces, reason)
+            if await self._is_up(connection, patient=with_turn):
+                await connection.greet()
+                return connection
+        except BaseException:
+            self._discard(connection)
+            raise
+        return await self._with_turn(connection)
+
+    async def answer(self, offer: Offer, session: str) -> Connection:
+        """
+        Answer an offer and bring the connection about.
+
+        Returns:
+            It; both HELLOs are verified.
+
+        Raises:
+            AiconexusError: If it does not come about; the stack's part is being closed.
+
+        """
+        self.reason = offer.reason or ""
+        relayed = "relay" in sdp.read_description(offer.sdp).candidates
+        with_turn = relayed or offer.reason == TURN or self._local.settings.policy == "relay"
+        connection = await self._make(ANSWERER, session, with_turn=with_turn)
+        try:
+            await connection.answer(offer)
+            if await self._is_up(connection, patient=with_turn):
+                await connection.greet()
+                return connection
+        except BaseException:
+            self._discard(connection)
+            raise
+        return await self._with_turn(connection)
+
+    async def _make(self, role: str, session: str, *, with_turn: bool) -> Connection:
+        servers = await self._servers(with_turn=with_turn)
+        if self._abandoned is not None:
+            raise self._abandoned
+        self.connection = Connection(
+            self._local, self._owner, did=self._did, session=session, role=role, servers=servers
+        )
+        return self.connection
+
+    async def _servers(self, *, with_turn: bool) -> Sequence[IceServer]:
+        """What the stack may use; with TURN, the TURN server tells our public address as well."""
+        if not with_turn:
+            return await self._local.servers.stun()
+        turn = await self._local.servers.turn()
+        if self._local.settings.policy == "relay":
+            return turn
+        return (*await self._local.servers.stun(), *turn)
+
+    async def _is_up(self, connection: Connection, *, patient: bool) -> bool:
+        """Wait for the transport; without TURN, not for long if there is a TURN server."""
+        if patient:
+            return await connection.wait_up()
+        try:
+            if await connection.wait_up(self._local.settings.turn_after_seconds):
+                return True
+        except ConnectionFailed:
+            if self._abandoned is not None or not await self._local.servers.turn():
+                raise
+            return False
+        self._note_fallback(connection)
+        if not await self._local.servers.turn():
+            return await connection.wait_up()
+        return connection.role == ANSWERER and await connection.wait_up(TURN_OF_OFFERER_SECONDS)
+
+    async def _with_turn(self, before: Connection) -> Connection:
+        metrics.note_turn_fallback()
+        self._discard(before)
+        self._replaces = before.session
+        return await self.offer(TURN, with_turn=True)
+
+    def _note_fallback(self, connection: Connection) -> None:
+        seconds = self._local.settings.turn_after_seconds
+        detail = f"{connection.role}: no direct way within {seconds:g} s"
+        self._local.incidents.note("turn_fallback", self._did, connection.session, detail)
+
+    def _discard(self, connection: Connection) -> None:
+        self._local.crew.start(connection.close(), f"discard-{connection.session}")

@@ -1,0 +1,32 @@
+"""How many offers one agent may make: each costs us a certificate, sockets and a handshake."""
+
+from collections import OrderedDict
+
+from aiconexus.protocol.errors import RateLimited
+
+BURST = 10.0
+PER_SECOND = 0.5
+SENDERS_MAX = 1024
+
+
+class Budget:
+    """Token buckets by sender; the clock is handed in."""
+
+    def __init__(self) -> None:
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def admit(self, sender: str, now: float) -> None:
+        """
+        Let an offer pass.
+
+        Raises:
+            RateLimited: If the sender makes too many.
+
+        """
+        tokens, filled_at = self._left.pop(sender, (BURST, now))
+        tokens = min(tokens + (now - filled_at) * PER_SECOND, BURST)
+        self._left[sender] = (max(tokens - 1, 0.0) if tokens >= 1 else tokens, now)
+        if len(self._left) > SENDERS_MAX:
+            self._left.popitem(last=False)
+        if tokens < 1:
+            raise RateLimited(int((1 - tokens) / PER_SECOND * 1000))

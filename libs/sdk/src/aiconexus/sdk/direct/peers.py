@@ -1,0 +1,173 @@
+"""All peers of one agent: whom it asked for, and who asks for it."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aiconexus.protocol import sdp
+from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.direct_errors import ConnectionFailed, DescriptionRefused, SignalingError, UnexpectedSignal
+from aiconexus.protocol.errors import AiconexusError, RateLimited, Refused, TooManyConnections
+from aiconexus.protocol.problems import problem_of
+from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, Offer
+from aiconexus.sdk.delivery import Delivery
+from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.offers import Budget
+from aiconexus.sdk.direct.peer import Peer
+from aiconexus.sdk.direct.rotation import Rotation, rotate
+from aiconexus.sdk.direct.states import ConnectionState
+from aiconexus.sdk.handlers import invoke
+
+SIGNALS = (Offer, Answer, IceCandidate, Bye)
+WAITING_MAX = 64
+SENDERS_MAX = 1024
+CLOSE_SECONDS = 5.0
+
+
+class Peers:
+    """
+    The table.
+
+    Args:
+        local: Our side.
+        on_peer: Told of each peer that is connected for the first time.
+        on_error: Told of signals that are not acceptable.
+
+    """
+
+    def __init__(self, local: Local, *, on_peer: Callable[[Peer], None], on_error: Callable[[Exception], None]) -> None:
+        self.local = local
+        self.peers: dict[str, Peer] = {}
+        self._on_peer = on_peer
+        self._on_error = on_error
+        self._lanes: dict[str, deque[Delivery]] = {}
+        self._budgets = Budget()
+
+    async def connect(self, did: str, timeout_seconds: float) -> Peer:
+        """
+        Have a direct connection with an agent; the present one, if there is one.
+
+        Raises:
+            ConnectionFailed: If none came about; ``phase`` says how far it got.
+            HelloRefused: If whoever answered is not that agent.
+            RemoteProblem: If the agent is not there, or refuses.
+            TooManyConnections: If there is no room for another peer.
+
+        """
+        if did == self.local.did:
+            raise Refused("an agent is no peer of its own")
+        peer = self.peers.get(did) or self._add(did)
+        if peer.state in (ConnectionState.NEW, ConnectionState.DISCONNECTED):
+            peer.attempt("connect" if peer.state is ConnectionState.NEW else "heal")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await peer.wait_connected()
+        except TimeoutError as error:
+            raise ConnectionFailed(did, peer.phase, f"not connected after {timeout_seconds:g} s") from error
+        return peer
+
+    def take(self, delivery: Delivery) -> bool:
+        """Take a live envelope of an agent; returns whether it was one of ours, in its turn."""
+        if not self._is_ours(delivery.body):
+            return False
+        lane = self._lanes.get(delivery.sender)
+        if lane is not None:
+            if len(lane) < WAITING_MAX:
+                lane.append(delivery)
+        elif len(self._lanes) < SENDERS_MAX:
+            self._lanes[delivery.sender] = deque([delivery])
+            self.local.crew.start(self._drive(delivery.sender), f"signals-{delivery.sender}")
+        return True
+
+    async def rotate(self, *, emergency: bool) -> list[Rotation]:
+        """Give every peer that is connected fresh keys."""
+        return await rotate([peer for peer in self.peers.values() if peer.session is not None], emergency=emergency)
+
+    async def close(self) -> None:
+        """Leave everybody."""
+        closing = [asyncio.ensure_future(peer.close()) for peer in tuple(self.peers.values())]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_SECONDS)
+        await self.local.crew.close()
+
+    def _is_ours(self, body: Body) -> bool:
+        return isinstance(body, SIGNALS) and body.session is not None
+
+    async def _drive(self, sender: str) -> None:
+        lane = self._lanes[sender]
+        try:
+            while lane:
+                await self._hear(lane.popleft())
+        finally:
+            del self._lanes[sender]
+
+    async def _hear(self, delivery: Delivery) -> None:
+        peer = self.peers.get(delivery.sender)
+        try:
+            match delivery.body:
+                case Offer() as offer if offer.session is not None:
+                    await self._hear_offer(delivery.sender, offer, offer.session)
+                case Answer() as answer if peer is not None:
+                    peer.take_answer(answer)
+                case IceCandidate() as candidates if peer is not None:
+                    await peer.take_candidates(candidates)
+                case Bye() as bye if peer is not None:
+                    peer.take_bye(bye)
+        except SignalingError as error:
+            self._on_error(error)
+
+    async def _hear_offer(self, sender: str, offer: Offer, session: str) -> None:
+        try:
+            self._budgets.admit(sender, asyncio.get_running_loop().time())
+            sdp.read_description(offer.sdp)
+            await self._check_accepted(sender)
+            peer = self.peers.get(sender) or self._add(sender)
+        except (DescriptionRefused, RateLimited, Refused, TooManyConnections) as error:
+            await self._refuse(sender, session, error)
+            return
+        if session in (peer.session, peer.pending_session):
+            raise UnexpectedSignal(peer.state, offer.TYPE)
+        peer.take_offer(offer, session)
+
+    async def _check_accepted(self, sender: str) -> None:
+        """Ask the application, in a thread if it may block."""
+        accept = self.local.settings.accept
+        if accept is None or sender in self.peers:
+            return
+        task = invoke(accept, sender)
+        await asyncio.wait({task})
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self._on_error(error)
+        if error is not None or not task.result():
+            raise Refused("the agent does not accept this connection")
+
+    async def _refuse(self, sender: str, session: str, error: AiconexusError) -> None:
+        """Say no, and why, so that nobody has to wait."""
+        if isinstance(error, DescriptionRefused):
+            self.local.incidents.note(error.event, sender, session, str(error))
+        self._on_error(error)
+        try:
+            await self.local.signal(
+                sender, Bye(session=session, reason=str(error)[:256], problem=problem_of(error).name)
+            )
+        except AiconexusError:
+            return
+
+    def _add(self, did: str) -> Peer:
+        if len(self.peers) >= self.local.settings.peers_max:
+            self._make_room()
+        peer = self.peers[did] = Peer(self.local, did, on_connected=self._on_peer, on_gone=self._remove)
+        return peer
+
+    def _make_room(self) -> None:
+        """A peer that is not there any more gives way."""
+        for peer in self.peers.values():
+            if peer.state is ConnectionState.DISCONNECTED and not peer.is_negotiating:
+                peer.note_left("there was no room for one that is away")
+                return
+        raise TooManyConnections(self.local.settings.peers_max)
+
+    def _remove(self, peer: Peer) -> None:
+        if self.peers.get(peer.did) is peer:
+            del self.peers[peer.did]

@@ -1,0 +1,188 @@
+"""
+All that we know of the inside of aiortc and aioice; the tests of this file tell when a new release differs.
+
+The stack starts tasks that nobody awaits. What fails in them is either a datagram that cannot be sent, which is lost as
+datagrams are, or the end of the connection, which is told.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import aioice.stun
+import msgspec
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceCandidate,
+    RTCIceServer,
+    RTCIceTransportPolicy,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcicetransport import parse_stun_turn_uri
+from aiortc.sdp import SessionDescription, candidate_from_sdp
+
+from aiconexus.protocol.direct_errors import DescriptionRefused
+from aiconexus.protocol.signal_bodies import Candidate, IceServer
+
+RETRY_SECONDS = 0.1
+"""A check that is lost is repeated so soon; the default of half a second costs as much in each second connection."""
+aioice.stun.RETRY_RTO = RETRY_SECONDS
+
+STACK_ERRORS = (
+    InternalError,
+    InvalidAccessError,
+    InvalidStateError,
+    OperationError,
+    ConnectionError,
+    OSError,
+    ValueError,
+)
+"""What the stack raises when it cannot do what it is asked to."""
+_MALFORMED = (ValueError, LookupError, AttributeError, TypeError, AssertionError)
+"""What its hand-written parser raises at what is no description."""
+
+RELAYED = "relay"
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """The two candidates that ICE has chosen, by their kinds and addresses."""
+
+    local_type: str
+    local_address: str
+    remote_type: str
+    remote_address: str
+
+
+class Stack(RTCPeerConnection):
+    """
+    A peer connection whose background tasks end without a word.
+
+    Args:
+        configuration: As for its base.
+        on_broken: Told why connecting failed, where the stack would tell nobody.
+
+    """
+
+    def __init__(self, configuration: RTCConfiguration, on_broken: Callable[[str], None]) -> None:
+        super().__init__(configuration)
+        self._on_broken = on_broken
+
+    async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802 - overrides its base
+        try:
+            await super()._RTCPeerConnection__connect()  # type: ignore[misc]
+        except (*STACK_ERRORS, AssertionError) as error:
+            self._on_broken(f"{type(error).__name__}: {error}")
+        pump = None if self.sctp is None else self.sctp.transport._task  # noqa: SLF001 - nobody else looks at it
+        if pump is not None:
+            pump.add_done_callback(_seen)
+
+    def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - likewise
+        transport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
+        transport._send_data = _lossy(transport._send_data)  # noqa: SLF001 - SCTP calls it in tasks of its own
+        return transport
+
+
+def make_stack(servers: Sequence[IceServer], *, relay_only: bool, on_broken: Callable[[str], None]) -> Stack:
+    """
+    A peer connection with a fresh certificate.
+
+    Args:
+        servers: At most one STUN and one TURN URL of them are used, the first of each.
+        relay_only: Whether no candidate but those of the TURN server may come up.
+        on_broken: See ``Stack``.
+
+    """
+    policy = RTCIceTransportPolicy.RELAY if relay_only else RTCIceTransportPolicy.ALL
+    # Without a list the stack would ask a server of its own choice.
+    given = [RTCIceServer(list(each.urls), each.username, each.credential) for each in servers]
+    configuration = RTCConfiguration(
+        iceServers=given, iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+    )
+    return Stack(configuration, on_broken)
+
+
+def description_of(sdp: str, type_: str) -> RTCSessionDescription:
+    """
+    What was checked by ``read_description``, if the stack can read it, too.
+
+    Raises:
+        DescriptionRefused: If it cannot.
+
+    """
+    try:
+        SessionDescription.parse(sdp)
+    except _MALFORMED as error:
+        raise DescriptionRefused("offer_refused", f"it cannot be read: {error}") from error
+    return RTCSessionDescription(sdp, type_)
+
+
+def candidate_of(candidate: Candidate) -> RTCIceCandidate | None:
+    """
+    A trickled candidate, None for the end of candidates.
+
+    Raises:
+        DescriptionRefused: If it is none.
+
+    """
+    line = candidate.candidate.removeprefix("candidate:")
+    if not line:
+        return None
+    try:
+        parsed = candidate_from_sdp(line)
+    except _MALFORMED as error:
+        raise DescriptionRefused("offer_refused", f"no candidate: {error}") from error
+    parsed.sdpMid = candidate.sdp_mid
+    parsed.sdpMLineIndex = 0 if candidate.sdp_mid is None else candidate.sdp_mline_index
+    return parsed
+
+
+def pair_of(pc: RTCPeerConnection) -> Pair | None:
+    """What ICE has chosen, if it has."""
+    pair = None if pc.sctp is None else pc.sctp.transport.transport._connection._nominated.get(1)  # noqa: SLF001
+    if pair is None:
+        return None
+    local, remote = pair.local_candidate, pair.remote_candidate
+    return Pair(local.type, f"{local.host}:{local.port}", remote.type, f"{remote.host}:{remote.port}")
+
+
+def is_relayed(pair: Pair) -> bool:
+    """Whether a TURN server stands in between, ours or theirs."""
+    return RELAYED in (pair.local_type, pair.remote_type)
+
+
+def acknowledged(pc: RTCPeerConnection) -> int:
+    """A number that changes whenever the other side has acknowledged something (RFC 9260 section 3.3.4)."""
+    return 0 if pc.sctp is None else int(pc.sctp._last_sacked_tsn)  # noqa: SLF001
+
+
+def outstanding(pc: RTCPeerConnection) -> int:
+    """Chunks and messages that the other side has not acknowledged, or that have not even left us."""
+    sctp = pc.sctp
+    return 0 if sctp is None else len(sctp._sent_queue) + len(sctp._outbound_queue) + len(sctp._data_channel_queue)  # noqa: SLF001
+
+
+def url_parts(url: str) -> tuple[str, str, int, str] | None:
+    """Scheme, host, port and transport of a STUN or TURN URL; None if the stack cannot use it."""
+    try:
+        parts = parse_stun_turn_uri(url)
+    except ValueError:
+        return None
+    return parts["scheme"], parts["host"], parts["port"], parts.get("transport", "udp")
+
+
+def _seen(task: Any) -> None:
+    """Look at what the data pump died of; the connection is told by its state."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _lossy(send: Callable[[bytes], Awaitable[None]]) -> Callable[[bytes], Awaitable[None]]:
+    async def send_or_lose(data: bytes) -> None:
+        try:
+            await send(data)
+        except ConnectionError:
+            return
+
+    return send_or_lose
