@@ -18,6 +18,16 @@ WORDS: list[tuple[Word, str]] = [
     (frames.Disagreed(2, "channel_exists"), '["channel_no",2,"channel_exists",""]'),
     (frames.Resume(2, "t", 7, 4096), '["channel_resume",2,"t",7,4096]'),
     (frames.Leaving("rotate"), '["bye","rotate"]'),
+    (frames.Meet("all"), '["mesh","all",false]'),
+    (
+        frames.Hop("a", "b", "s", 3, b"\x93", bytes(64), 7, ("a",)),
+        '["hop","a","b","s",3,"kw==","' + "A" * 86 + '==",7,["a"]]',
+    ),
+    (frames.Costs((("a", 1500),)), '["mesh_costs",[["a",1500]]]'),
+    (
+        frames.Exchanges(1, (((("a", "b"),), (("a", "c"),)),)),
+        '["mesh_exchanges",1,[[[["a","b"]],[["a","c"]]]]]',
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from aiconexus.protocol import limits
-from aiconexus.protocol.bodies import Count, Id, Text
+from aiconexus.protocol.bodies import Count, Did, Id, Text
 from aiconexus.protocol.errors import EnvelopeTooLarge, MalformedEnvelope
 
 LABEL = "aiconexus"
@@ -22,6 +22,7 @@ PROTOCOL = "aiconexus.v1"
 FRAME_MAX_BYTES = limits.TEXT_MAX_BYTES
 Ids = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=limits.RECEIPT_ITEMS_MAX)]
 Label = Annotated[str, Meta(max_length=128)]
+Pairs = Annotated[tuple[tuple[Did, Did], ...], Meta(max_length=2)]
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag_field="word"):
@@ -118,7 +119,61 @@ class Leaving(Word, frozen=True, tag="bye"):
     reason: Text = ""
 
 
-Words = Beat | Echo | Taken | NotTaken | Await | Here | Agree | Agreed | Disagreed | Resume | Leaving
+class Meet(Word, frozen=True, tag="mesh"):
+    """I take part in the mesh of this name, and hand on what is for others; an ``answer`` needs none."""
+
+    mesh: Text
+    answer: bool = False
+
+
+class Hop(Word, frozen=True, tag="hop"):
+    """
+    A frame for an agent with whom its sender has no channel, on its way over others; see ``hops``.
+
+    ``frame`` is what would pass through a channel between the two, number ``number`` of their ``session``. The
+    signature is the sender's and covers all but the last two: the hops that are left, and who had it already.
+    """
+
+    sender: Did
+    recipient: Did
+    session: Id
+    number: Count
+    frame: Annotated[bytes, Meta(min_length=1, max_length=limits.ENVELOPE_MAX_BYTES)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
+    hops_left: Annotated[int, Meta(ge=0, le=limits.HOPS_MAX)]
+    visited: Annotated[tuple[Did, ...], Meta(max_length=limits.HOPS_MAX)] = ()
+
+
+class Costs(Word, frozen=True, tag="mesh_costs"):
+    """What the edges of whoever says it cost: for each neighbour microseconds, as loss and load make them."""
+
+    costs: Annotated[tuple[tuple[Did, Count], ...], Meta(max_length=limits.EDGES_TOLD_MAX)]
+
+
+class Exchanges(Word, frozen=True, tag="mesh_exchanges"):
+    """All edges of a mesh that were exchanged so far, oldest first: those closed and those opened for them."""
+
+    number: Count
+    exchanges: Annotated[tuple[tuple[Pairs, Pairs], ...], Meta(max_length=limits.EDGES_TOLD_MAX)]
+
+
+Words = (
+    Beat
+    | Echo
+    | Taken
+    | NotTaken
+    | Await
+    | Here
+    | Agree
+    | Agreed
+    | Disagreed
+    | Resume
+    | Leaving
+    | Meet
+    | Hop
+    | Costs
+    | Exchanges
+)
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Words).decode

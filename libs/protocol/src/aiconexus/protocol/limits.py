@@ -53,3 +53,9 @@ FINGERPRINTS_MAX = 4
 
 ICE_SERVERS_MAX = 8
 """Servers that signaling names at a time."""
+
+HOPS_MAX = 16
+"""Agents that a frame of a mesh passes at most."""
+
+EDGES_TOLD_MAX = 256
+"""Edges of which one word about a mesh tells."""
