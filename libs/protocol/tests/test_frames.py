@@ -23,6 +23,7 @@ WORDS: list[tuple[Word, str]] = [
         frames.Hop("a", "b", "s", 3, b"\x93", bytes(64), 7, ("a",)),
         '["hop","a","b","s",3,"kw==","' + "A" * 86 + '==",7,["a"]]',
     ),
+    (frames.Admit("a"), '["mesh_admit","a",null]'),
     (frames.Costs((("a", 1500),)), '["mesh_costs",[["a",1500]]]'),
     (
         frames.Exchanges(1, (((("a", "b"),), (("a", "c"),)),)),

@@ -22,7 +22,7 @@ PROTOCOL = "aiconexus.v1"
 FRAME_MAX_BYTES = limits.TEXT_MAX_BYTES
 Ids = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=limits.RECEIPT_ITEMS_MAX)]
 Label = Annotated[str, Meta(max_length=128)]
-Pairs = Annotated[tuple[tuple[Did, Did], ...], Meta(max_length=2)]
+Pairs = Annotated[tuple[tuple[Did, Did], ...], Meta(max_length=16)]
 
 
 class Word(msgspec.Struct, frozen=True, array_like=True, tag_field="word"):
@@ -151,10 +151,17 @@ class Costs(Word, frozen=True, tag="mesh_costs"):
 
 
 class Exchanges(Word, frozen=True, tag="mesh_exchanges"):
-    """All edges of a mesh that were exchanged so far, oldest first: those closed and those opened for them."""
+    """All exchanges of edges in a mesh so far, oldest first: the edges closed, and those opened for them."""
 
     number: Count
     exchanges: Annotated[tuple[tuple[Pairs, Pairs], ...], Meta(max_length=limits.EDGES_TOLD_MAX)]
+
+
+class Admit(Word, frozen=True, tag="mesh_admit"):
+    """An agent is a member of the mesh from now on; in a sharded one, of this shard."""
+
+    did: Did
+    shard: Text | None = None
 
 
 Words = (
@@ -173,6 +180,7 @@ Words = (
     | Hop
     | Costs
     | Exchanges
+    | Admit
 )
 
 _encode = msgspec.json.Encoder().encode

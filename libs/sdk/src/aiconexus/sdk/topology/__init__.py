@@ -4,6 +4,7 @@ from aiconexus.sdk.topology.adapting import Adaptation, Rules, adapt
 from aiconexus.sdk.topology.analysis import Analysis, analyse
 from aiconexus.sdk.topology.balancing import balance
 from aiconexus.sdk.topology.building import full, hub_spoke, k_neighbour, ring
+from aiconexus.sdk.topology.exchanging import Exchange, exchanged
 from aiconexus.sdk.topology.healing import join, leave
 from aiconexus.sdk.topology.routing import Hop, Routes, paths, routes
 from aiconexus.sdk.topology.shape import Change, Edge, ImpossibleTopology, Kind, Shard, Topology, edge
@@ -16,6 +17,7 @@ __all__ = [
     "Analysis",
     "Change",
     "Edge",
+    "Exchange",
     "Hop",
     "ImpossibleTopology",
     "Kind",
@@ -32,6 +34,7 @@ __all__ = [
     "cost",
     "costs",
     "edge",
+    "exchanged",
     "full",
     "hub_spoke",
     "join",

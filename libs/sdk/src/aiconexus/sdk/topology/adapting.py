@@ -7,6 +7,7 @@ import msgspec
 import networkx as nx
 from msgspec.structs import replace
 
+from aiconexus.sdk.topology.exchanging import Exchange
 from aiconexus.sdk.topology.shape import Change, Edge, Kind, Topology, change, degree_bounds, edge, rank
 from aiconexus.sdk.topology.sharding import inside, joined
 
@@ -44,9 +45,6 @@ class Adaptation(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
     bad_rounds: dict[Edge, int]
 
-
-Exchange = tuple[tuple[Edge, ...], tuple[Edge, ...]]
-"""What is closed, and what is opened for it."""
 
 STANDARD = Rules()
 
