@@ -3,7 +3,7 @@ What goes wrong on the way to a direct channel and in it: the branch ``Signaling
 
 SignalingError
 ├── UnexpectedSignal · DescriptionRefused · HelloRefused · ConnectionFailed
-├── ChannelExists · ChannelClosed · InvalidChannel · MessageTooLarge
+├── ChannelExists · ChannelClosed · InvalidChannel · MessageTooLarge · FrameRefused
 └── TransferRefused
 """
 
@@ -112,6 +112,17 @@ class MessageTooLarge(SignalingError):
 
     def __str__(self) -> str:
         return f"a message of {self.size} bytes, at most {self.limit} are allowed"
+
+
+class FrameRefused(SignalingError):
+    """What came through a channel contradicts what both sides agreed on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"frame refused: {_line(self.reason)}"
 
 
 class TransferRefused(SignalingError):

@@ -65,6 +65,7 @@ PROBLEMS: dict[type[BaseException], Problem] = {
     direct_errors.ChannelClosed: Problem("channel_closed", CONNECTION_REFUSED, retryable=True),
     direct_errors.InvalidChannel: Problem("invalid_channel", MALFORMED_MESSAGE),
     direct_errors.MessageTooLarge: Problem("message_too_large", MALFORMED_MESSAGE),
+    direct_errors.FrameRefused: Problem("frame_refused", MALFORMED_MESSAGE),
     direct_errors.TransferRefused: Problem("transfer_refused", CONNECTION_REFUSED),
     errors.BusUnavailable: Problem("unavailable", INTERNAL_ERROR, retryable=True),
     errors.NoResponders: Problem("unavailable", INTERNAL_ERROR, retryable=True),
