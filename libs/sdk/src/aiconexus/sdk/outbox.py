@@ -188,24 +188,24 @@ class Outbox:
         lost = [id_ for id_, has_bytes in rows if not has_bytes]
         return [id_ for id_, has_bytes in rows if has_bytes], lost[-1] if lost else None
 
-    def put_first(self, recipient: str, ids: list[str]) -> None:
-        """Send these, in order, before anything else that waits for the recipient."""
+    def put_back(self, recipient: str, ids: list[str]) -> None:
+        """Send these again, each in its place among what waits for the recipient."""
         if not ids or not self.is_open:
             return
         lane = self._lanes.get(recipient)
-        self._queued += len(ids)
-        if lane is not None:
-            lane.extendleft(reversed(ids))
-            return
-        self._lanes[recipient] = deque(ids)
-        self._crew.start(self._drive(recipient), f"outbox-{recipient}")
+        if lane is None:
+            self._lanes[recipient] = lane = deque()
+            self._crew.start(self._drive(recipient), f"outbox-{recipient}")
+        self._queued -= len(lane)
+        ordered = self.rows.in_order((*ids, *lane))
+        lane.clear()
+        lane.extend(ordered)
+        self._queued += len(lane)
 
-    def requeue(self, recipient: str, ids: list[str], *, by_relay: bool = False) -> None:
-        """Likewise, but only what the relay does not have; ``by_relay`` if it has to go there."""
-        rows = [row for row in map(self.rows.find, ids) if row is not None and row.state == QUEUED]
-        if by_relay:
-            self._by_relay.update(row.id for row in rows)
-        self.put_first(recipient, [row.id for row in rows])
+    def by_relay(self, recipient: str, ids: list[str]) -> None:
+        """Send these through the relay, whatever other road there is."""
+        self._by_relay.update(ids)
+        self.put_back(recipient, ids)
 
     def note_taken(self, id_: str, road: str) -> None:
         """The recipient has it and will see to it; we keep it until it says that it is done."""
@@ -280,26 +280,34 @@ class Outbox:
             if row is not None and await self._carry(row, lane):
                 continue
             if row is not None and row.state == QUEUED:
-                await self._deliver_unless_carried(row)
-                if self._pipe_for(id_, row) is not None:
-                    # What follows goes through the pipe and must not come before it.
+                # What follows may go through a pipe and must not come before it.
+                if not await self._deliver_unless_carried(row) or self._pipe_for(id_, row) is not None:
                     continue
             self._leave(lane, id_)
         del self._lanes[recipient]
 
-    async def _deliver_unless_carried(self, row: OutRow) -> None:
-        """Send through the relay, and think again if a pipe is ready sooner; the recipient knows what comes twice."""
-        if self.mail is None or row.plan is not None or not self.mail.knows(row.recipient):
+    async def _deliver_unless_carried(self, row: OutRow) -> bool:
+        """
+        Send through the relay, and think again if a pipe is ready sooner; the recipient knows what comes twice.
+
+        Returns:
+            Whether it came to an end with the relay.
+
+        """
+        is_bound = row.plan is not None or row.id in self._by_relay
+        if self.mail is None or is_bound or not self.mail.knows(row.recipient):
             await self._deliver(row)
-            return
+            return True
         work = asyncio.create_task(self._deliver(row))
         ready = asyncio.create_task(self.mail.wait_ready(row.recipient))
         try:
             await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await cut_off({work, ready})
-        if not work.cancelled():
-            work.result()
+        if work.cancelled():
+            return False
+        work.result()
+        return True
 
     async def _carry(self, row: OutRow, lane: deque[str]) -> bool:
         """Whether the direct road took an envelope, or changed what is next."""

@@ -121,6 +121,13 @@ class OutRows:
         rows = self._database.execute(statement, (STORED, recipient, after, limit)).fetchall()
         return [(str(id_), bool(has_bytes)) for id_, has_bytes in reversed(rows)]
 
+    def in_order(self, ids: Iterable[str]) -> list[str]:
+        """Those of these that are known, each once, in the order in which they were handed over."""
+        wanted = dict.fromkeys(ids)
+        statement = "SELECT position, id FROM outbox WHERE id = ?"
+        rows = (self._database.execute(statement, (id_,)).fetchone() for id_ in wanted)
+        return [str(row[1]) for row in sorted(row for row in rows if row is not None)]
+
     def mark_dead(self, id_: str, problem: str) -> None:
         """It will never be processed, and this is why."""
         self._database.execute(

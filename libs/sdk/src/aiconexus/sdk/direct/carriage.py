@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.sdk.direct.seam import Pipe
@@ -16,16 +16,20 @@ class Carriage:
     """
     The window over one pipe.
 
-    It is ready once nothing that went another way can be overtaken, and broken for ever from its first failure on.
+    It is ready once nothing that went another way can be overtaken, and broken for ever from its first failure on. One
+    that ``succeeds`` another pipe is to be waited for: meanwhile nothing may take the relay.
 
     Args:
         pipe: The system channel.
+        on_closed: Called when it turns out to be closed; has to break it off.
 
     """
 
-    def __init__(self, pipe: Pipe) -> None:
+    def __init__(self, pipe: Pipe, on_closed: Callable[["Carriage"], None]) -> None:
         self.pipe = pipe
+        self._on_closed = on_closed
         self.is_ready = False
+        self.succeeds = False
         self.is_broken = False
         self._untaken: OrderedDict[str, int] = OrderedDict()
         self._bytes = 0
@@ -80,6 +84,7 @@ class Carriage:
         try:
             self.pipe.send(sealed)
         except ChannelClosed:
+            self._on_closed(self)
             return False
         self._untaken[id_] = len(sealed)
         self._bytes += len(sealed)

@@ -40,11 +40,11 @@ class Backlog(Protocol):
     def stored_for(self, recipient: str, limit: int, after: str = "") -> tuple[list[str], str | None]:
         """What waits at the relay and can be carried again, in order; and the last of it that cannot."""
 
-    def put_first(self, recipient: str, ids: list[str]) -> None:
-        """Send these before anything else to the recipient."""
+    def put_back(self, recipient: str, ids: list[str]) -> None:
+        """Send these again, each in its place; the relay gets only what it does not have."""
 
-    def requeue(self, recipient: str, ids: list[str], *, by_relay: bool = False) -> None:
-        """Likewise, but only those that the relay does not have; ``by_relay`` if no pipe may have them again."""
+    def by_relay(self, recipient: str, ids: list[str]) -> None:
+        """Likewise, and through the relay alone."""
 
     def note_taken(self, id_: str, road: str) -> None:
         """The recipient has it, and we keep it until it is processed."""
@@ -81,7 +81,7 @@ class Mail:
         self._is_known = is_known
         self._on_refused = on_refused
         self._carriages: dict[str, Carriage] = {}
-        self._older: dict[tuple[str, str], Carriage] = {}
+        self._older: dict[str, list[Carriage]] = {}
         self._arrivals: dict[tuple[str, str], Arrivals] = {}
         self._here: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._known: dict[str, None] = {}
@@ -92,7 +92,7 @@ class Mail:
     def to(self, recipient: str) -> Carriage | None:
         """The pipe that envelopes to a recipient have to take now, if there is one."""
         carriage = self._carriages.get(recipient)
-        return None if carriage is None or carriage.is_broken or not carriage.is_ready else carriage
+        return carriage if carriage is not None and (carriage.is_ready or carriage.succeeds) else None
 
     async def wait_ready(self, recipient: str) -> None:
         """Wait until there is one."""
@@ -133,29 +133,32 @@ class Mail:
         did = pipe.did
         if len(self._known) < KNOWN_MAX:
             self._known[did] = None
-        carriage, older = Carriage(pipe), self._carriages.get(did)
-        self._carriages[did] = carriage
-        if older is None or older.is_broken:
+        older = self._carriages.get(did)
+        if older is not None and older.pipe is pipe:
+            return
+        carriage = self._carriages[did] = Carriage(pipe, self._note_closed)
+        if older is None:
             self._crew.start(self._begin(carriage), f"direct-{did}")
-        else:
-            self._older[did, older.pipe.session] = older
-            self._crew.start(self._hand_over(older, carriage), f"direct-{did}")
+            return
+        # One that was not ready itself has nothing under way that could be overtaken, but may succeed others.
+        carriage.succeeds = older.is_ready or older.succeeds
+        self._older.setdefault(did, []).append(older)
+        work = self._take_over(carriage) if carriage.succeeds else self._begin(carriage)
+        self._crew.start(work, f"direct-{did}")
 
     def detach(self, did: str, session: str) -> None:
-        """Use a pipe no more; what it carried goes through the relay."""
-        older = self._older.pop((did, session), None)
+        """Use a pipe no more; what it carried goes through the relay, or through the pipe that took its place."""
         carriage = self._carriages.get(did)
-        if older is not None and carriage is not None:
-            self._succeed(older, carriage)
-        elif carriage is not None and carriage.pipe.session == session:
+        if carriage is not None and carriage.pipe.session == session:
             del self._carriages[did]
-            taken, untaken = carriage.break_off()
-            self._backlog.requeue(did, taken + untaken)
+            self._retire(did, [*self._older.pop(did, []), carriage])
+        else:
+            self._retire(did, [older for older in self._older.get(did, []) if older.pipe.session == session])
 
     async def drained(self, did: str, session: str, timeout_seconds: float) -> None:
         """Wait, not too long, until the peer has taken all that a pipe carried."""
-        carriage = self._older.get((did, session)) or self._carriages.get(did)
-        if carriage is None or carriage.pipe.session != session:
+        carriage = self._find(did, session)
+        if carriage is None:
             return
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -202,15 +205,15 @@ class Mail:
         return arrivals
 
     def _hear(self, pipe: Pipe, data: str) -> bool:
-        carriage = self._older.get((pipe.did, pipe.session)) or self._carriages.get(pipe.did)
+        carriage = self._find(pipe.did, pipe.session)
         match read_word(data):
             case Taken(ids=ids):
-                if carriage is not None and carriage.pipe.session == pipe.session:
+                if carriage is not None:
                     for id_ in carriage.note_taken(ids):
                         self._backlog.note_taken(id_, pipe.road)
             case NotTaken(id=id_):
-                if carriage is not None and carriage.pipe.session == pipe.session:
-                    self._backlog.requeue(pipe.did, carriage.note_taken((id_,), taken=False), by_relay=True)
+                if carriage is not None:
+                    self._backlog.by_relay(pipe.did, carriage.note_taken((id_,), taken=False))
             case Await() as word:
                 self._arrivals_of(pipe).wait_for(word)
             case Here(id=id_):
@@ -220,6 +223,14 @@ class Mail:
             case _:
                 return False
         return True
+
+    def _find(self, did: str, session: str) -> Carriage | None:
+        carriages = (*self._older.get(did, ()), *filter(None, (self._carriages.get(did),)))
+        return next((each for each in carriages if each.pipe.session == session), None)
+
+    def _note_closed(self, carriage: Carriage) -> None:
+        """A pipe is closed that nobody has detached yet."""
+        self.detach(carriage.pipe.did, carriage.pipe.session)
 
     def _make_ready(self, carriage: Carriage) -> None:
         carriage.make_ready()
@@ -236,7 +247,7 @@ class Mail:
                 return
             again, _ = self._backlog.stored_for(did, AGAIN_MAX, last)
         self._make_ready(carriage)
-        self._backlog.put_first(did, again)
+        self._backlog.put_back(did, again)
 
     async def _await(self, carriage: Carriage, id_: str) -> None:
         key = (carriage.pipe.did, id_)
@@ -250,22 +261,33 @@ class Mail:
         finally:
             self._here.pop(key, None)
 
-    async def _hand_over(self, older: Carriage, carriage: Carriage) -> None:
-        """Let the older pipe run dry before the newer one is used."""
-        try:
-            async with asyncio.timeout(HANDOVER_SECONDS):
-                await older.wait_idle()
-        except TimeoutError:
-            pass
-        if self._older.pop((older.pipe.did, older.pipe.session), None) is not None:
-            self._succeed(older, carriage)
+    async def _take_over(self, carriage: Carriage) -> None:
+        """Let older pipes run dry before a newer one is used."""
+        did = carriage.pipe.did
+        while not carriage.is_broken and (older := next(iter(self._older.get(did, ())), None)) is not None:
+            try:
+                async with asyncio.timeout(HANDOVER_SECONDS):
+                    await older.wait_idle()
+            except TimeoutError:
+                pass
+            self._retire(did, [older])
+        if self._carriages.get(did) is carriage:
+            self._make_ready(carriage)
 
-    def _succeed(self, older: Carriage, carriage: Carriage) -> None:
-        """The newer pipe answers for all that the peer took, and carries again what it may not have seen."""
-        taken, untaken = older.break_off()
-        if carriage.is_broken:
-            self._backlog.requeue(older.pipe.did, taken + untaken)
-            return
-        carriage.adopt(taken)
-        self._make_ready(carriage)
-        self._backlog.put_first(older.pipe.did, untaken)
+    def _retire(self, did: str, carriages: list[Carriage]) -> None:
+        """The present pipe answers for all that the peer took of these, and carries again what it may not have seen."""
+        current = self._carriages.get(did)
+        waiting = [older for older in self._older.get(did, ()) if older not in carriages]
+        if waiting:
+            self._older[did] = waiting
+        else:
+            self._older.pop(did, None)
+        again: list[str] = []
+        for carriage in carriages:
+            taken, untaken = carriage.break_off()
+            if current is None:
+                again += taken
+            else:
+                current.adopt(taken)
+            again += untaken
+        self._backlog.put_back(did, again)
