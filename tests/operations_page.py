@@ -24,7 +24,7 @@ from aiconexus.runtime.values import secret_kind
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = ("operations.md", "metrics.md")
+PAGES = ("settings.md", "metrics.md")
 SERVICES = sorted(folder.name for folder in (ROOT / "services").iterdir() if (folder / "pyproject.toml").exists())
 COMMON = "*"
 

@@ -1,3 +1,4 @@
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -36,3 +37,12 @@ async def ann(world: World) -> Agent:
 async def bob(world: World) -> Agent:
     """Another one."""
     return await world.agent()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """Where nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

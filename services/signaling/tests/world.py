@@ -42,9 +42,10 @@ class World:
         self.directory = Directory({name: self.keys[name].did for name in SERVICES})
         self.server = NatsServer(home, self._config(home))
         self.stack = AsyncExitStack()
+        self._lines = structlog.testing.CapturingLogger()
         self.log = structlog.wrap_logger(
-            structlog.testing.CapturingLogger(),
-            processors=[],
+            self._lines,
+            processors=[structlog.processors.add_log_level],
             wrapper_class=structlog.make_filtering_bound_logger(20),
         )
 
@@ -109,6 +110,14 @@ class World:
         agent = Agent(self, SigningKey(os.urandom(32)))
         await self.enrol(agent, **fields)
         return agent
+
+    def stranger(self) -> "Agent":
+        """Somebody who never registered."""
+        return Agent(self, SigningKey(os.urandom(32)))
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        """The facts of every line with this event."""
+        return [dict(call.kwargs) for call in self._lines.calls if call.kwargs["event"] == event]
 
     async def enrol(self, agent: "Agent", **fields: Any) -> None:
         """Write an agent's record."""

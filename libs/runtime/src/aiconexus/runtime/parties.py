@@ -53,6 +53,21 @@ def believe(letter: Letter) -> None:
     check_seal(letter.sealed, envelope.sender)
 
 
+def check_sender(did: str, record: RegistryRecord | None) -> None:
+    """
+    Check what the registry says of who sends or asks something.
+
+    Raises:
+        UnknownAgent: If it never registered.
+        KeyRevoked: If its key is void.
+
+    """
+    if record is None:
+        raise UnknownAgent(did)
+    if record.revoked_ms:
+        raise KeyRevoked(did)
+
+
 def check_parties(envelope: Envelope, sender: RegistryRecord | None, recipient: RegistryRecord | None) -> None:
     """
     Check what the registry says of both ends.
@@ -65,10 +80,7 @@ def check_parties(envelope: Envelope, sender: RegistryRecord | None, recipient: 
         Refused: If the recipient takes envelopes from others only.
 
     """
-    if sender is None:
-        raise UnknownAgent(envelope.sender)
-    if sender.revoked_ms:
-        raise KeyRevoked(envelope.sender)
+    check_sender(envelope.sender, sender)
     if recipient is None or recipient.revoked_ms:
         raise UnknownAgent(envelope.recipient or "")
     if (
