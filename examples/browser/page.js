@@ -88,6 +88,7 @@ const hue = (did) => [...did].reduce((sum, letter) => (sum * 31 + letter.charCod
 function choose(did) {
   chosen = did;
   document.body.dataset.view = "talk";
+  drawPeer();
   draw();
   $("text").focus();
 }
