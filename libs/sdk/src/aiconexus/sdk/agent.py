@@ -19,11 +19,10 @@ from aiconexus.protocol.bodies import (
     Unregister,
     Unregistered,
 )
-from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.errors import Refused
 from aiconexus.protocol.policy import RetryPolicy
-from aiconexus.protocol.signal_bodies import Incident
 from aiconexus.sdk.calling import Calling
+from aiconexus.sdk.connecting import Connecting
 from aiconexus.sdk.delivery import AgentState, Sent
 from aiconexus.sdk.direct.settings import Direct
 from aiconexus.sdk.engine import Engine
@@ -35,16 +34,15 @@ from aiconexus.sdk.jobs import RetryJobs
 from aiconexus.sdk.journal import journal_path
 from aiconexus.sdk.notices import Notices
 from aiconexus.sdk.plans import Plan
+from aiconexus.sdk.profile import Profile
 from aiconexus.sdk.road_edge import BINARY
 from aiconexus.sdk.roads import road_maker
 from aiconexus.sdk.rows import OutRow
 
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.peer import Peer
-    from aiconexus.sdk.direct.rotation import Rotation
 
 STORED_SECONDS = 30.0
-CONNECT_SECONDS = 15.0
 PING_SECONDS = 5.0
 GRACE_SECONDS = 5.0
 
@@ -95,10 +93,9 @@ class Agent:
         direct: Direct | None = None,
     ) -> None:
         self.identity = identity
-        self._name = name
-        self._given = tuple(capabilities)
-        self._policy = policy
-        self._callers = tuple(callers)
+        self._profile = Profile(
+            did=identity.did, name=name, capabilities=tuple(capabilities), policy=policy, callers=tuple(callers)
+        )
         self._platform = platform
         self._path = journal_path(identity.path) if state is None else state
         self._connect_timeout = connect_timeout
@@ -117,10 +114,8 @@ class Agent:
         """Decorator: has a callback told how far envelopes of ours have come."""
         self.on_error = notices.on_error
         """Decorator: has a callback told of errors that nobody awaits."""
-        self.on_peer = notices.on_peer
-        """Decorator: has a callback told of each agent that is directly connected for the first time."""
-        self.on_incident = notices.on_incident
-        """Decorator: has a callback told of changes of road, and of attempts to deceive us."""
+        self._connecting = Connecting(lambda: self._open)
+        self._expose_direct(self._connecting, notices)
         calling = Calling(lambda: self._open)
         self.request = calling.request
         """Send a body and await what its recipient says in reply."""
@@ -140,6 +135,20 @@ class Agent:
         self.broadcast = fanout.broadcast
         """Send a MESSAGE to all agents that fit."""
         self._engine: Engine | None = None
+
+    def _expose_direct(self, connecting: Connecting, notices: Notices) -> None:
+        self.connect_to = connecting.connect_to
+        """Have a direct connection with another agent."""
+        self.peer = connecting.peer
+        """A directly connected agent by its DID, or None."""
+        self.rotate_keys = connecting.rotate_keys
+        """Replace every direct connection by one with fresh keys."""
+        self.incidents = connecting.incidents
+        """What happened on the direct path, the newest first."""
+        self.on_peer = notices.on_peer
+        """Decorator: has a callback told of each agent that is directly connected for the first time."""
+        self.on_incident = notices.on_incident
+        """Decorator: has a callback told of changes of road, and of attempts to deceive us."""
 
     # What it is
 
@@ -182,7 +191,7 @@ class Agent:
             self._handlers,
             self._notices,
             register=self._register,
-            post=self._post,
+            post=self.post,
             platform=self._platform,
             grace_seconds=self._grace,
             direct=self._direct,
@@ -330,63 +339,19 @@ class Agent:
             Seconds.
 
         """
-        engine = self._open
-        if did is not None:
-            return await engine.live.ping(did, timeout)
-        return await engine.link.services.ping(engine.link.road.heart or "identity", timeout)
+        return await self._open.ping(did, timeout)
 
     @property
     def jobs(self) -> RetryJobs:
         """What the retry service does for this agent, and what it gave up."""
         return RetryJobs(self._open.link.services)
 
-    # Whom it talks to directly
-
-    async def connect_to(self, did: str, *, timeout: float = CONNECT_SECONDS) -> "Peer":  # noqa: ASYNC109
-        """
-        Have a direct connection with another agent; the present one, if there is one.
-
-        Args:
-            did: With whom.
-            timeout: Seconds to wait.
-
-        Raises:
-            ConnectionFailed: If none came about in time; ``phase`` says how far it got. The relay may still work.
-            HelloRefused: If whoever answered is not that agent.
-            RemoteProblem: If the agent is not there, or refuses.
-
-        """
-        return await (await self._open.door.peers()).connect(did, timeout)
+    # Whom it knows
 
     @property
     def peers(self) -> "dict[str, Peer]":
         """Whom it is directly connected with, or about to be, by DID."""
-        return dict(self._open.door.known)
-
-    def peer(self, did: str) -> "Peer | None":
-        """One of them."""
-        return self._open.door.known.get(did)
-
-    async def rotate_keys(self, *, emergency: bool = False) -> "list[Rotation]":
-        """
-        Replace every direct connection by one with fresh keys, make before break.
-
-        Args:
-            emergency: The old keys may be known to others: what cannot be replaced is closed.
-
-        Returns:
-            What became of each peer.
-
-        """
-        return await (await self._open.door.peers()).rotate(emergency=emergency)
-
-    def incidents(
-        self, *, event: str | None = None, peer: str | None = None, since_ms: int = 0, limit: int = 100
-    ) -> list[Incident]:
-        """What happened on the direct path, the newest first; the journal keeps the last ten thousand."""
-        return self._open.door.rows.find(event, peer, since_ms, limit)
-
-    # Whom it knows
+        return self._connecting.all()
 
     def discover(
         self, *, capability: str | None = None, name: str | None = None, online: bool | None = None
@@ -430,16 +395,5 @@ class Agent:
             raise Refused("the agent was not started: use `async with agent`")
         return self._engine
 
-    async def _post(self, did: str, body: Body, **fields: Any) -> Sent:
-        return await self.post(did, body, **fields)
-
     def _register(self, challenge: str | None) -> Register:
-        return Register(
-            public_key=key_text_of(self.did),
-            challenge=challenge,
-            name=self._name,
-            capabilities=tuple(dict.fromkeys((*self._given, *self._handlers.capabilities))),
-            codecs=self._open.link.road.codecs,
-            policy=self._policy,
-            callers=self._callers,
-        )
+        return self._profile.register(challenge, self._handlers.capabilities, self._open.link.road.codecs)

@@ -109,7 +109,7 @@ class Engine:
             on_dead=self.calls.fail,
             on_error=notices.error,
         )
-        self.mail = self.outbox.mail = reception.mail = Mail(
+        self.mail = self.outbox.lanes.mail = reception.mail = Mail(
             identity.did,
             self.outbox,
             self._crew(),
@@ -186,6 +186,12 @@ class Engine:
             await self.wait_closed()
         elif not self.link.online.is_set():
             raise BusUnavailable((), str(self.link.last_error or "no answer from the platform"))
+
+    async def ping(self, did: str | None, timeout_seconds: float) -> float:
+        """Measure the way to another agent and back, or to the platform, in seconds."""
+        if did is not None:
+            return await self.live.ping(did, timeout_seconds)
+        return await self.link.services.ping(self.link.road.heart or "identity", timeout_seconds)
 
     async def wait_closed(self) -> None:
         """

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol import frames, sdp
@@ -15,12 +15,13 @@ from aiconexus.protocol.direct_errors import (
     UnexpectedSignal,
 )
 from aiconexus.protocol.errors import AiconexusError
-from aiconexus.protocol.limits import CANDIDATES_MAX
-from aiconexus.protocol.signal_bodies import Answer, Candidate, IceCandidate, IceServer, Offer
-from aiconexus.sdk.direct import stack
-from aiconexus.sdk.direct.hello import Bond, check_hello, frame_of, hello_of
+from aiconexus.protocol.signal_bodies import Answer, IceCandidate, IceServer, Offer
+from aiconexus.sdk.direct import metrics, stack
+from aiconexus.sdk.direct.greeting import Greeting
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.owner import Owner
 from aiconexus.sdk.direct.states import ICE, SESSION, IceEvent, IceState, Step, Turn, advance
+from aiconexus.sdk.direct.trickle import Trickle
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
@@ -29,26 +30,9 @@ PHASE_SECONDS = {"gathering": 7.0, "offering": 12.0, "opening": 10.0, "hello": 5
 """The longest that each phase may take; connecting has what remains of ``connect_seconds``."""
 CLOSE_SECONDS = 3.0
 """The stack was seen to take 22 seconds to close a connection through a dead TURN server."""
-TRICKLED_MAX = 2 * CANDIDATES_MAX
-WAITING_MAX = 256
 
+ICE_EVENTS = {event.value: event for event in IceEvent}
 Value = TypeVar("Value")
-
-
-class Owner(Protocol):
-    """Who is told of a connection's life."""
-
-    def note_ice(self, connection: "Connection") -> None:
-        """ICE stands elsewhere now."""
-
-    def note_frame(self, connection: "Connection", data: bytes | str) -> None:
-        """The other side, who was verified, said something."""
-
-    def note_raw(self, connection: "Connection", raw: "RTCDataChannel") -> None:
-        """The other side, who was verified, opened a data channel."""
-
-    def note_lost(self, connection: "Connection") -> None:
-        """An established connection is over; ``error`` says why."""
 
 
 class Connection:
@@ -69,8 +53,6 @@ class Connection:
         self, local: Local, owner: Owner, *, did: str, session: str, role: str, servers: Sequence[IceServer]
     ) -> None:
         loop = asyncio.get_running_loop()
-        self._local = local
-        self._owner = owner
         self.did = did
         self.session = session
         self.role = role
@@ -79,26 +61,20 @@ class Connection:
         self.phase = "new"
         self.road = "direct"
         self.error: AiconexusError | None = None
-        self.established_at = 0.0
+        self._local = local
+        self._owner = owner
         self._relay_only = local.settings.policy == "relay"
-        self.pc: RTCPeerConnection = stack.make_stack(servers, relay_only=self._relay_only, on_broken=self._note_broken)
+        self._deadline = loop.time() + local.settings.connect_seconds
         self._offer_sdp = ""
-        self._bond: Bond | None = None
         self._answer: asyncio.Future[Answer] = loop.create_future()
         self._up: asyncio.Future[None] = loop.create_future()
         self._open: asyncio.Future[None] = loop.create_future()
-        self._verified: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[AiconexusError] = loop.create_future()
-        self._early: list[Candidate] = []
-        self._candidates = 0
-        self._waiting: list[bytes | str] = []
-        self._described = False
-        self._greeting: bytes | str | None = None
-        self._deadline = loop.time() + local.settings.connect_seconds
-        self.pc.on("connectionstatechange", self._note_transport)
-        self.pc.on("iceconnectionstatechange", self._note_ice)
-        self.pc.on("datachannel", self._note_raw)
-        self.pc.on("error", local.on_defect)
+        self._greeting = Greeting(local.voice, did, session, role)
+        self.pc: RTCPeerConnection = stack.make_stack(servers, relay_only=self._relay_only, on_broken=self._note_broken)
+        metrics.note_created()
+        self._trickle = Trickle(self.pc)
+        self._listen()
         self._system = self._make_system()
 
     # The way to a connection
@@ -115,13 +91,16 @@ class Connection:
         """
         async with self._phase("gathering"):
             self._move(Turn.DESCRIBE)
-            self._offer_sdp = await self._describe("offer")
+            self._offer_sdp = await self._describe()
         async with self._phase("offering"):
             self._move(Turn.OFFER_SENT)
             offer = Offer(sdp=self._offer_sdp, session=self.session, replaces=replaces, reason=reason)
             await self._local.signal(self.did, offer)
             answer = await self._until(self._answer)
-            self._check_answer(answer)
+            if answer.offer_hash != sdp.offer_hash(self._offer_sdp):
+                raise DescriptionRefused("offer_hash_mismatch", "the answer is one to another offer")
+            self._greeting.bind(ours=self._offer_sdp, theirs=answer.sdp, offer=self._offer_sdp)
+            self._move(Turn.ANSWER_TAKEN)
             await self._set_remote(answer.sdp, "answer")
 
     async def answer(self, offer: Offer) -> None:
@@ -136,9 +115,10 @@ class Connection:
         """
         async with self._phase("gathering"):
             self._move(Turn.DESCRIBE)
-            self._offer_sdp = offer.sdp
+            sdp.read_description(offer.sdp)
             await self._set_remote(offer.sdp, "offer")
-            ours = await self._describe("answer")
+            ours = await self._describe()
+            self._greeting.bind(ours=ours, theirs=offer.sdp, offer=offer.sdp)
         async with self._phase("offering"):
             self._move(Turn.ANSWER_SENT)
             digest = sdp.offer_hash(offer.sdp)
@@ -151,11 +131,12 @@ class Connection:
         Returns:
             Whether that came about in time.
 
+        Raises:
+            ConnectionFailed: If it never will.
+
         """
         async with self._phase("connecting"):
-            if not await self._happens(self._up, seconds):
-                return False
-        return True
+            return await self._happens(self._up, seconds)
 
     async def greet(self) -> None:
         """
@@ -171,18 +152,13 @@ class Connection:
             await self._until(self._open)
         self._move(Turn.CHANNEL_OPEN)
         async with self._phase("hello"):
-            codec = await self._local.codec_for(self.did)
-            spoken = self._local.voice.say(hello_of(self._known_bond), self.did, codec)
-            self._send(frame_of(spoken.sealed))
-            if self._greeting is not None:
-                self._hear_hello(self._greeting)
-            await self._until(self._verified)
+            self._send(self._greeting.say(await self._local.codec_for(self.did)))
+            self._greeting.hear_early(now_ms())
+            await self._until(self._greeting.verified)
         self._move(Turn.HELLO_VERIFIED)
+        self.phase = "open"
         pair = stack.pair_of(self.pc)
         self.road = "turn" if pair is not None and stack.is_relayed(pair) else "direct"
-        self.established_at = asyncio.get_running_loop().time()
-
-    # What comes through signaling
 
     def take_answer(self, answer: Answer) -> None:
         """
@@ -204,13 +180,7 @@ class Connection:
             DescriptionRefused: If there are too many, or one is none.
 
         """
-        first = Candidate(candidate=body.candidate, sdp_mid=body.sdp_mid, sdp_mline_index=body.sdp_mline_index)
-        self._candidates += 1 + len(body.more)
-        if self._candidates > TRICKLED_MAX:
-            raise DescriptionRefused("offer_refused", f"more than {TRICKLED_MAX} candidates")
-        self._early += (first, *body.more)
-        if self._described:
-            await self._add_candidates()
+        await self._trickle.take(body)
 
     # What it carries
 
@@ -238,8 +208,7 @@ class Connection:
 
     def flush(self) -> None:
         """Hand over what came between the other side's HELLO and our taking note of it."""
-        waiting, self._waiting = self._waiting, []
-        for data in waiting:
+        for data in self._greeting.waiting():
             self._owner.note_frame(self, data)
 
     # Its end
@@ -259,17 +228,24 @@ class Connection:
         """Close the stack's part, and do not wait for ever; the rest happens behind."""
         self.end(ChannelClosed(frames.LABEL, "closed"))
         closing = asyncio.ensure_future(self.pc.close())
-        closing.add_done_callback(_look)
+        closing.add_done_callback(stack.look_at)
         await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
-        self._set_ice(IceEvent.CLOSED)
+        self.note_pulse(IceEvent.CLOSED)
+
+    def note_pulse(self, event: IceEvent) -> None:
+        """ICE stands elsewhere: the stack says so, or the heartbeat."""
+        after = ICE[self.ice_state].get(event)
+        if after is not None:
+            self.ice_state = after
+            self._owner.note_ice(self)
 
     # Inside
 
-    @property
-    def _known_bond(self) -> Bond:
-        if self._bond is None:
-            raise UnexpectedSignal(self.step, "HELLO")
-        return self._bond
+    def _listen(self) -> None:
+        self.pc.on("connectionstatechange", self._note_transport)
+        self.pc.on("iceconnectionstatechange", self._note_ice)
+        self.pc.on("datachannel", self._note_raw)
+        self.pc.on("error", self._local.on_defect)
 
     def _make_system(self) -> "RTCDataChannel":
         channel = self.pc.createDataChannel(
@@ -281,47 +257,20 @@ class Connection:
         channel.on("error", self._local.on_defect)
         return channel
 
-    async def _describe(self, kind: str) -> str:
+    async def _describe(self) -> str:
         """Gather, and write our description as it may leave us."""
         await self.pc.setLocalDescription()
-        ours = self.pc.localDescription.sdp
-        text = sdp.only_relayed(ours) if self._relay_only else ours
-        description = sdp.read_description(text)
-        if not description.candidates:
+        text = self.pc.localDescription.sdp
+        if self._relay_only:
+            text = sdp.only_relayed(text)
+        if not sdp.read_description(text).candidates:
             raise ConnectionFailed(self.did, "gathering", "there is no candidate to offer")
-        if kind == "answer":
-            self._bind(ours=text)
         return text
 
     async def _set_remote(self, text: str, kind: str) -> None:
-        sdp.read_description(text)
+        """Hand a description that was checked to the stack."""
         await self.pc.setRemoteDescription(stack.description_of(text, kind))
-        self._described = True
-        if kind == "answer":
-            self._bind(theirs=text)
-        await self._add_candidates()
-
-    def _bind(self, *, ours: str | None = None, theirs: str | None = None) -> None:
-        self._bond = Bond(
-            us=self._local.did,
-            them=self.did,
-            session=self.session,
-            role=self.role,
-            ours=sdp.read_description(ours or self._offer_sdp),
-            theirs=sdp.read_description(theirs or self._offer_sdp),
-            offer_hash=sdp.offer_hash(self._offer_sdp),
-        )
-
-    def _check_answer(self, answer: Answer) -> None:
-        if answer.offer_hash != sdp.offer_hash(self._offer_sdp):
-            raise DescriptionRefused("offer_hash_mismatch", "the answer is one to another offer")
-        sdp.read_description(answer.sdp)
-        self._move(Turn.ANSWER_TAKEN)
-
-    async def _add_candidates(self) -> None:
-        waiting, self._early = self._early, []
-        for candidate in waiting:
-            await self.pc.addIceCandidate(stack.candidate_of(candidate))
+        await self._trickle.note_described()
 
     async def _until(self, event: "asyncio.Future[Value]") -> Value:
         await self._happens(event, None)
@@ -370,24 +319,9 @@ class Connection:
                 self._note_broken(f"the stack says {state}")
 
     def _note_ice(self) -> None:
-        event = {
-            "checking": IceEvent.CHECKING,
-            "completed": IceEvent.COMPLETED,
-            "failed": IceEvent.FAILED,
-            "closed": IceEvent.CLOSED,
-        }.get(self.pc.iceConnectionState)
+        event = ICE_EVENTS.get(self.pc.iceConnectionState)
         if event is not None:
-            self._set_ice(event)
-
-    def note_pulse(self, event: IceEvent) -> None:
-        """The heartbeat has stopped, or is back."""
-        self._set_ice(event)
-
-    def _set_ice(self, event: IceEvent) -> None:
-        after = ICE[self.ice_state].get(event)
-        if after is not None:
-            self.ice_state = after
-            self._owner.note_ice(self)
+            self.note_pulse(event)
 
     def _note_broken(self, reason: str) -> None:
         self.end(ConnectionFailed(self.did, self.phase, reason))
@@ -409,31 +343,8 @@ class Connection:
     def _note_message(self, data: bytes | str) -> None:
         if self.step is Step.ESTABLISHED:
             self._owner.note_frame(self, data)
-        elif self._verified.done():
-            self._keep_waiting(data)
-        elif self.step is Step.GREETING:
-            self._hear_hello(data)
-        elif self._greeting is None:
-            self._greeting = data
-        else:
-            self.end(HelloRefused(self.did, "hello_missing", "it does not wait for our HELLO"))
-
-    def _keep_waiting(self, data: bytes | str) -> None:
-        """What follows the HELLO at once waits for the next turn of the loop."""
-        self._waiting.append(data)
-        if len(self._waiting) > WAITING_MAX:
-            self.end(HelloRefused(self.did, "hello_missing", "it does not wait for our HELLO"))
-
-    def _hear_hello(self, data: bytes | str) -> None:
+            return
         try:
-            check_hello(data, self._known_bond, now_ms())
+            self._greeting.hear(data, now_ms(), said=self.step is Step.GREETING)
         except HelloRefused as error:
             self.end(error)
-        else:
-            self._verified.set_result(None)
-
-
-def _look(task: "asyncio.Future[None]") -> None:
-    """What closing raises concerns nobody any more."""
-    if not task.cancelled():
-        task.exception()

@@ -83,7 +83,9 @@ class Door:
     @property
     def known(self) -> "dict[str, Peer]":
         """The peers by their DIDs."""
-        return {} if self._peers is None else self._peers.peers
+        if self._peers is None:
+            return {}
+        return {did: relation.peer for did, relation in self._peers.relations.items()}
 
     async def peers(self) -> "Peers":
         """

@@ -8,9 +8,10 @@ from aiconexus.protocol.direct_errors import ConnectionFailed
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.signal_bodies import IceServer, Offer
 from aiconexus.sdk.direct import metrics
-from aiconexus.sdk.direct.connection import Connection, Owner
+from aiconexus.sdk.direct.connection import Connection
 from aiconexus.sdk.direct.hello import ANSWERER, OFFERER
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.owner import Owner
 from aiconexus.sdk.direct.states import Step
 
 TURN = "turn"

@@ -14,6 +14,7 @@ from aiconexus.sdk.delivery import Delivery
 from aiconexus.sdk.direct.local import Local
 from aiconexus.sdk.direct.offers import Budget
 from aiconexus.sdk.direct.peer import Peer
+from aiconexus.sdk.direct.relation import CLOSE, Relation
 from aiconexus.sdk.direct.rotation import Rotation, rotate
 from aiconexus.sdk.direct.states import ConnectionState
 from aiconexus.sdk.handlers import invoke
@@ -37,7 +38,7 @@ class Peers:
 
     def __init__(self, local: Local, *, on_peer: Callable[[Peer], None], on_error: Callable[[Exception], None]) -> None:
         self.local = local
-        self.peers: dict[str, Peer] = {}
+        self.relations: dict[str, Relation] = {}
         self._on_peer = on_peer
         self._on_error = on_error
         self._lanes: dict[str, deque[Delivery]] = {}
@@ -56,15 +57,15 @@ class Peers:
         """
         if did == self.local.did:
             raise Refused("an agent is no peer of its own")
-        peer = self.peers.get(did) or self._add(did)
-        if peer.state in (ConnectionState.NEW, ConnectionState.DISCONNECTED):
-            peer.attempt("connect" if peer.state is ConnectionState.NEW else "heal")
+        relation = self.relations.get(did) or self._add(did)
+        if relation.state in (ConnectionState.NEW, ConnectionState.DISCONNECTED):
+            relation.attempt("connect" if relation.state is ConnectionState.NEW else "heal")
         try:
             async with asyncio.timeout(timeout_seconds):
-                await peer.wait_connected()
+                await relation.wait_connected()
         except TimeoutError as error:
-            raise ConnectionFailed(did, peer.phase, f"not connected after {timeout_seconds:g} s") from error
-        return peer
+            raise ConnectionFailed(did, relation.phase, f"not connected after {timeout_seconds:g} s") from error
+        return relation.peer
 
     def take(self, delivery: Delivery) -> bool:
         """Take a live envelope of an agent; returns whether it was one of ours, in its turn."""
@@ -81,11 +82,11 @@ class Peers:
 
     async def rotate(self, *, emergency: bool) -> list[Rotation]:
         """Give every peer that is connected fresh keys."""
-        return await rotate([peer for peer in self.peers.values() if peer.session is not None], emergency=emergency)
+        return await rotate([each for each in self.relations.values() if each.current is not None], emergency=emergency)
 
     async def close(self) -> None:
         """Leave everybody."""
-        closing = [asyncio.ensure_future(peer.close()) for peer in tuple(self.peers.values())]
+        closing = [asyncio.ensure_future(each.close(CLOSE)) for each in tuple(self.relations.values())]
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_SECONDS)
         await self.local.crew.close()
@@ -102,17 +103,17 @@ class Peers:
             del self._lanes[sender]
 
     async def _hear(self, delivery: Delivery) -> None:
-        peer = self.peers.get(delivery.sender)
+        relation = self.relations.get(delivery.sender)
         try:
             match delivery.body:
                 case Offer() as offer if offer.session is not None:
                     await self._hear_offer(delivery.sender, offer, offer.session)
-                case Answer() as answer if peer is not None:
-                    peer.take_answer(answer)
-                case IceCandidate() as candidates if peer is not None:
-                    await peer.take_candidates(candidates)
-                case Bye() as bye if peer is not None:
-                    peer.take_bye(bye)
+                case Answer() as answer if relation is not None:
+                    relation.take_answer(answer)
+                case IceCandidate() as candidates if relation is not None:
+                    await relation.take_candidates(candidates)
+                case Bye() as bye if relation is not None:
+                    relation.take_bye(bye)
         except SignalingError as error:
             self._on_error(error)
 
@@ -121,18 +122,18 @@ class Peers:
             self._budgets.admit(sender, asyncio.get_running_loop().time())
             sdp.read_description(offer.sdp)
             await self._check_accepted(sender)
-            peer = self.peers.get(sender) or self._add(sender)
+            relation = self.relations.get(sender) or self._add(sender)
         except (DescriptionRefused, RateLimited, Refused, TooManyConnections) as error:
             await self._refuse(sender, session, error)
             return
-        if session in (peer.session, peer.pending_session):
-            raise UnexpectedSignal(peer.state, offer.TYPE)
-        peer.take_offer(offer, session)
+        if session in (relation.session, None if relation.pending is None else relation.pending.session):
+            raise UnexpectedSignal(relation.state, offer.TYPE)
+        relation.take_offer(offer, session)
 
     async def _check_accepted(self, sender: str) -> None:
         """Ask the application, in a thread if it may block."""
         accept = self.local.settings.accept
-        if accept is None or sender in self.peers:
+        if accept is None or sender in self.relations:
             return
         task = invoke(accept, sender)
         await asyncio.wait({task})
@@ -154,20 +155,21 @@ class Peers:
         except AiconexusError:
             return
 
-    def _add(self, did: str) -> Peer:
-        if len(self.peers) >= self.local.settings.peers_max:
+    def _add(self, did: str) -> Relation:
+        if len(self.relations) >= self.local.settings.peers_max:
             self._make_room()
-        peer = self.peers[did] = Peer(self.local, did, on_connected=self._on_peer, on_gone=self._remove)
-        return peer
+        relation = Relation(self.local, did, on_connected=lambda each: self._on_peer(each.peer), on_gone=self._remove)
+        self.relations[did] = relation
+        return relation
 
     def _make_room(self) -> None:
         """A peer that is not there any more gives way."""
-        for peer in self.peers.values():
-            if peer.state is ConnectionState.DISCONNECTED and not peer.is_negotiating:
-                peer.note_left("there was no room for one that is away")
+        for relation in self.relations.values():
+            if relation.state is ConnectionState.DISCONNECTED and not relation.is_negotiating:
+                relation.note_left("there was no room for one that is away")
                 return
         raise TooManyConnections(self.local.settings.peers_max)
 
-    def _remove(self, peer: Peer) -> None:
-        if self.peers.get(peer.did) is peer:
-            del self.peers[peer.did]
+    def _remove(self, relation: Relation) -> None:
+        if self.relations.get(relation.did) is relation:
+            del self.relations[relation.did]

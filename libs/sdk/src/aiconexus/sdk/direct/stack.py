@@ -76,7 +76,7 @@ class Stack(RTCPeerConnection):
             self._on_broken(f"{type(error).__name__}: {error}")
         pump = None if self.sctp is None else self.sctp.transport._task  # noqa: SLF001 - nobody else looks at it
         if pump is not None:
-            pump.add_done_callback(_seen)
+            pump.add_done_callback(look_at)
 
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - likewise
         transport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
@@ -172,8 +172,8 @@ def url_parts(url: str) -> tuple[str, str, int, str] | None:
     return parts["scheme"], parts["host"], parts["port"], parts.get("transport", "udp")
 
 
-def _seen(task: Any) -> None:
-    """Look at what the data pump died of; the connection is told by its state."""
+def look_at(task: Any) -> None:
+    """Look at what a task of the stack died of; the connection is told by its state."""
     if not task.cancelled():
         task.exception()
 

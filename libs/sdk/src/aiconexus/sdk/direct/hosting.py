@@ -1,0 +1,85 @@
+"""What the channels of one peer may ask of its connection."""
+
+from typing import TYPE_CHECKING, Any
+
+from aiconexus.protocol.direct_errors import ChannelClosed
+from aiconexus.protocol.frames import Word, write_word
+
+if TYPE_CHECKING:
+    from aiortc import RTCDataChannel
+
+    from aiconexus.sdk.direct.connection import Connection
+    from aiconexus.sdk.direct.relation import Relation
+
+
+class Hosting:
+    """
+    The ``ChannelHost`` of one peer.
+
+    Args:
+        relation: Whose channels.
+
+    """
+
+    def __init__(self, relation: "Relation") -> None:
+        self._relation = relation
+        self.did = relation.did
+        self.own_did = relation.local.did
+        self.settings = relation.local.settings
+
+    @property
+    def wire(self) -> "Connection | None":
+        """The connection to use now."""
+        return self._relation.current
+
+    def open_raw(
+        self,
+        label: str,
+        *,
+        ordered: bool = True,
+        max_packet_life_time_ms: int | None = None,
+        max_retransmits: int | None = None,
+        protocol: str = "",
+        negotiated: bool = False,
+        id: int | None = None,  # noqa: A002 - RTCDataChannelInit calls it that
+    ) -> "RTCDataChannel":
+        """
+        Create a data channel of the stack in the present connection.
+
+        Raises:
+            ChannelClosed: If there is no connection.
+
+        """
+        wire = self.wire
+        if wire is None:
+            raise ChannelClosed(label, "there is no connection now")
+        return wire.pc.createDataChannel(
+            label,
+            maxPacketLifeTime=max_packet_life_time_ms,
+            maxRetransmits=max_retransmits,
+            ordered=ordered,
+            protocol=protocol,
+            negotiated=negotiated,
+            id=id,
+        )
+
+    def send_word(self, word: Word) -> None:
+        """
+        Say a word through the system channel of the present connection.
+
+        Raises:
+            ChannelClosed: If there is no connection.
+
+        """
+        wire = self.wire
+        if wire is None:
+            raise ChannelClosed(self.did, "there is no connection now")
+        wire.send(write_word(word))
+
+    def note_incident(self, event: str, detail: str) -> None:
+        """Have something kept that operators should know of."""
+        self._relation.note_incident(event, detail)
+
+    def note_channel(self, channel: Any) -> None:
+        """Tell the application of a channel that the other side opened."""
+        self._relation.hooks.tell("channel", channel)
