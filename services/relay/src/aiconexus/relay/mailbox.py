@@ -1,5 +1,6 @@
 """The stream of all mailboxes: one subject for each agent and no consumer, so that a mailbox costs nothing but mail."""
 
+from datetime import datetime
 from typing import Any
 
 from aiconexus.bus.streams import Page, Stored
@@ -11,6 +12,7 @@ from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import peek, split
 from aiconexus.relay.settings import RelaySettings
 
+ID_HEADER = "Nats-Msg-Id"
 EXPIRES_HEADER = "Aicx-Expires"
 """Milliseconds since the epoch, so that the sweeper need not open what is stored."""
 
@@ -53,13 +55,23 @@ def stored_headers(token: str, id_: str, expires_ms: int) -> dict[str, str]:
 
     The id begins with the sender, so that nobody can use up the ids of others.
     """
-    return {"Nats-Msg-Id": f"{token}:{id_}", EXPIRES_HEADER: str(expires_ms)}
+    return {ID_HEADER: f"{token}:{id_}", EXPIRES_HEADER: str(expires_ms)}
 
 
 def expires_ms_of(stored: Stored) -> int:
     """When an entry ends."""
     text = stored.headers.get(EXPIRES_HEADER)
     return int(text) if text is not None else peek(split(stored.data)).ends_ms
+
+
+def stored_ms_of(stored: Stored) -> int:
+    """When an entry came."""
+    return int(datetime.fromisoformat(stored.time).timestamp() * 1000)
+
+
+def is_of_retry(stored: Stored) -> bool:
+    """Whether the retry service has put it there, which then answers for it: no id of an agent's holds a slash."""
+    return "/" in stored.headers.get(ID_HEADER, "")
 
 
 def mail_of(page: Page, max_bytes: int = PAGE_MAX_BYTES) -> Mail:

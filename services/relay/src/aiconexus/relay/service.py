@@ -10,10 +10,11 @@ from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.streams import Streams
 from aiconexus.protocol.bodies import Ack, Fetch
-from aiconexus.protocol.job_bodies import Look, Place
-from aiconexus.protocol.records import MAILBOX, REGISTRY, RELAY, RegistryRecord
+from aiconexus.protocol.job_bodies import Look, Place, Return
+from aiconexus.protocol.records import MAILBOX, PRESENCE, REGISTRY, RELAY, PresenceRecord, RegistryRecord
 from aiconexus.relay.doubles import Doubles
 from aiconexus.relay.handlers import Mailboxes
+from aiconexus.relay.handover import Handover
 from aiconexus.relay.lease import Lease
 from aiconexus.relay.mailbox import stream_config
 from aiconexus.relay.placing import Placer
@@ -22,6 +23,7 @@ from aiconexus.relay.settings import RelaySettings
 from aiconexus.relay.submit import Intake
 from aiconexus.relay.sweeper import Sweeper
 from aiconexus.runtime.answers import Answers, counters_of
+from aiconexus.runtime.ask import ask
 from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.desk import Desk
@@ -121,6 +123,29 @@ class _Relay:
             self._context.key,
             entries_max=settings.sweep_entries_max,
             sweep_seconds=settings.sweep_seconds,
+            now_ms=now_ms,
+            handover=self._handover() if settings.ack_wait_seconds else None,
+        )
+
+    def _handover(self) -> Handover:
+        settings = self._context.settings
+        presence = Roster(
+            Bucket(self._context.session, PRESENCE),
+            PresenceRecord,
+            settings.registry_cache_seconds,
+            settings.senders_max,
+            time.monotonic,
+        )
+
+        async def give(question: Return) -> None:
+            await ask(self._context, "retry", "return", question)
+
+        return Handover(
+            self._streams,
+            presence,
+            give,
+            wait_seconds=settings.ack_wait_seconds,
+            mailboxes_max=settings.sweep_entries_max,
             now_ms=now_ms,
         )
 

@@ -7,11 +7,10 @@ gone by then), notes when it ends, and keeps nothing that a successor could not 
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 
 from prometheus_client import Counter, Gauge
 
-from aiconexus.bus.streams import Stored, Streams
+from aiconexus.bus.streams import Streams
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Receipt, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.did import token_in
@@ -22,8 +21,9 @@ from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import Codec, compose, peek, split
 from aiconexus.relay.expiry import Agenda, notice_id
+from aiconexus.relay.handover import Handover
 from aiconexus.relay.lease import Lease
-from aiconexus.relay.mailbox import SUBJECT_OR_STREAM_FULL, expires_ms_of, stored_headers
+from aiconexus.relay.mailbox import SUBJECT_OR_STREAM_FULL, expires_ms_of, stored_headers, stored_ms_of
 
 EXPIRED = Counter("aiconexus_relay_envelopes_expired", "Envelopes that nobody read in time.")
 POSTPONED = Counter("aiconexus_relay_notices_postponed", "Notices of expiry for which the sender had no room.")
@@ -54,6 +54,7 @@ class Sweeper:
         entries_max: Ends that are kept in memory.
         sweep_seconds: Between two looks.
         now_ms: A clock in milliseconds since the epoch.
+        handover: Sees to what connected recipients leave lying, if somebody shall.
 
     """
 
@@ -66,12 +67,14 @@ class Sweeper:
         entries_max: int,
         sweep_seconds: float,
         now_ms: Callable[[], int],
+        handover: Handover | None = None,
     ) -> None:
         self._streams = streams
         self._lease = lease
         self._key = key
         self._sweep_seconds = sweep_seconds
         self._now_ms = now_ms
+        self._handover = handover
         self._agenda = Agenda(entries_max)
         self._cursor = 0
         self._was_held = False
@@ -111,6 +114,8 @@ class Sweeper:
             if not await self._lease.hold():
                 return
             await self._expire(sequence)
+        if self._handover is not None:
+            await self._handover.visit()
 
     def _start_over(self) -> None:
         self._agenda.clear()
@@ -124,9 +129,11 @@ class Sweeper:
             )
             settled_ms = self._now_ms() - SETTLED_MS
             for stored in page.items:
-                if _stored_ms(stored) > settled_ms:
+                if stored_ms_of(stored) > settled_ms:
                     return
                 self._agenda.add(expires_ms_of(stored), stored.sequence)
+                if self._handover is not None:
+                    self._handover.note(stored)
                 self._cursor = stored.sequence
             if not page.pending or not await self._lease.hold():
                 return
@@ -176,7 +183,3 @@ class Sweeper:
         state = (await self._streams.info(MAILBOX))["state"]
         KEPT.set(state["messages"])
         KEPT_BYTES.set(state["bytes"])
-
-
-def _stored_ms(stored: Stored) -> int:
-    return int(datetime.fromisoformat(stored.time).timestamp() * 1000)

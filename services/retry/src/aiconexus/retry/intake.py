@@ -102,6 +102,15 @@ class Intake:
             return _answer(record, duplicate=True)
         raise RateLimited(FULL_RETRY_MS)
 
+    async def take_over(self, request: Request[Return]) -> Scheduled:
+        """See to an envelope that lies in the mailbox of a connected recipient, which does not acknowledge it."""
+        body = request.body
+        envelope = self._read(body.envelope).envelope
+        failure = Failure(problem=body.problem, message=body.message, retryable=body.retryable)
+        fresh = job.opened(envelope, sha256(body.envelope).digest(), body.policy or RetryPolicy(), self._now_ms())
+        record = job.taken_over(fresh, failure, body.sequence, self._now_ms(), random.random())  # noqa: S311 - spreads load
+        return await self._open(record, body.envelope, "relay")
+
     async def _open(self, record: JobRecord, letter: bytes, by: str) -> Scheduled:
         found = await self._store.get(record.key)
         if found is None:

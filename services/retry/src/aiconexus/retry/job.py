@@ -200,6 +200,13 @@ def first_returned(record: JobRecord, failure: Failure, sequence: int, now_ms: i
     return failed(msgspec.structs.replace(record, attempts=1, sequence=sequence), failure, now_ms, random01)
 
 
+def taken_over(record: JobRecord, failure: Failure, sequence: int, now_ms: int, random01: float) -> JobRecord:
+    """The mailbox did its part without us, and the envelope still lies there: this was the first attempt."""
+    return failed(
+        msgspec.structs.replace(record, attempts=1, entry=sequence, sequence=sequence), failure, now_ms, random01
+    )
+
+
 def overdue(record: JobRecord, now_ms: int) -> JobRecord:
     """The time is over."""
     why = EXPIRED if now_ms >= record.ends_ms else DEADLINE

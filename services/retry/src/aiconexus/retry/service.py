@@ -99,6 +99,7 @@ class _Retry:
         desk.on(Schedule, self._intake.schedule)
         desk.on(Schedule, self._intake.schedule, by=self._context.directory.services)
         desk.on(Return, self._intake.give_back)
+        desk.on(Return, self._intake.take_over, by=("relay",))
         desk.on(Withdraw, office.withdraw)
         desk.on(Jobs, office.jobs)
         desk.on(ShowJob, office.show)
