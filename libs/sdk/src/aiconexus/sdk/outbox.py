@@ -5,7 +5,6 @@ For each recipient one envelope is on its way at a time, so that order holds; re
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Collection
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,16 +19,15 @@ from aiconexus.protocol.job_bodies import Schedule, Scheduled
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.seal import Codec, unseal
-from aiconexus.sdk.crew import Crew, cut_off
+from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Notice, Sent
-from aiconexus.sdk.direct.carriage import Carriage
-from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.discovery import Discovery
 from aiconexus.sdk.journal import Journal
+from aiconexus.sdk.lanes import Lanes
 from aiconexus.sdk.link import Link
 from aiconexus.sdk.plans import Plan, check_room, plan_in, retry_service
 from aiconexus.sdk.retrying import is_retryable, retrying
-from aiconexus.sdk.rows import DEAD, QUEUED, STORED, OutRow, OutRows
+from aiconexus.sdk.rows import DEAD, QUEUED, OutRow, OutRows
 from aiconexus.sdk.voice import Spoken
 
 QUEUED_MAX = 10_000
@@ -66,7 +64,6 @@ class Outbox:
         on_error: Callable[[Exception], None],
     ) -> None:
         self.rows = OutRows(journal)
-        self.mail: Mail | None = None
         self.is_open = True
         self._link = link
         self._journal = journal
@@ -77,15 +74,13 @@ class Outbox:
         self._on_error = on_error
         self._sent: WeakValueDictionary[str, Sent] = WeakValueDictionary()
         self._ended: set[str] = set()
-        self._lanes: dict[str, deque[str]] = {}
-        self._queued = 0
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
-        self._by_relay: set[str] = set()
+        self.lanes = Lanes(self.rows, crew, deliver=self._deliver, fit=self._fit_directly)
 
     def resume(self) -> None:
         """Take up what an earlier process left behind."""
         for id_, recipient in self.rows.queued():
-            self._enqueue(id_, recipient)
+            self.lanes.add(recipient, id_)
 
     def put(
         self,
@@ -116,7 +111,7 @@ class Outbox:
         """
         check_storable(body.TYPE)
         # Whoever asked waits for an answer, and asked no faster than it is answered.
-        if self._queued >= QUEUED_MAX and "in_reply_to" not in fields:
+        if self.lanes.queued >= QUEUED_MAX and "in_reply_to" not in fields:
             raise RateLimited(BUSY_RETRY_MS)
         id_, created_ms = id_ or new_id(), now_ms()
         ends_ms = created_ms + min(lifetime_ms or LIFETIME_MAX_MS, LIFETIME_MAX_MS)
@@ -190,22 +185,12 @@ class Outbox:
 
     def put_back(self, recipient: str, ids: list[str]) -> None:
         """Send these again, each in its place among what waits for the recipient."""
-        if not ids or not self.is_open:
-            return
-        lane = self._lanes.get(recipient)
-        if lane is None:
-            self._lanes[recipient] = lane = deque()
-            self._crew.start(self._drive(recipient), f"outbox-{recipient}")
-        self._queued -= len(lane)
-        ordered = self.rows.in_order((*ids, *lane))
-        lane.clear()
-        lane.extend(ordered)
-        self._queued += len(lane)
+        if self.is_open:
+            self.lanes.put_back(recipient, ids)
 
     def by_relay(self, recipient: str, ids: list[str]) -> None:
         """Send these through the relay, whatever other road there is."""
-        self._by_relay.update(ids)
-        self.put_back(recipient, ids)
+        self.lanes.by_relay(recipient, ids)
 
     def note_taken(self, id_: str, road: str) -> None:
         """The recipient has it and will see to it; we keep it until it says that it is done."""
@@ -244,16 +229,14 @@ class Outbox:
     def _begin(self, row: OutRow) -> Sent:
         self._ended.discard(row.id)
         sent = self._sent[row.id] = Sent(row.id, row.recipient)
-        self._enqueue(row.id, row.recipient)
+        self.lanes.add(row.recipient, row.id)
         return sent
 
     def _close(self, notice: Notice) -> None:
         sent = self._sent.get(notice.id)
         if notice.status is not ReceiptStatus.DELIVERED:
             self._ended.add(notice.id)
-            self._by_relay.discard(notice.id)
-            if self.mail is not None:
-                self.mail.forget(notice.recipient, notice.id)
+            self.lanes.forget(notice.recipient, notice.id)
             if notice.status is ReceiptStatus.PROCESSED:
                 self.rows.mark_processed(notice.id)
             else:
@@ -261,79 +244,6 @@ class Outbox:
             if sent is not None:
                 sent.note_final(notice)
         self._on_receipt(notice)
-
-    def _enqueue(self, id_: str, recipient: str) -> None:
-        lane = self._lanes.get(recipient)
-        self._queued += 1
-        if lane is not None:
-            lane.append(id_)
-            return
-        self._lanes[recipient] = deque([id_])
-        self._crew.start(self._drive(recipient), f"outbox-{recipient}")
-
-    async def _drive(self, recipient: str) -> None:
-        """Send what waits for one recipient, one by one, until nothing does."""
-        lane = self._lanes[recipient]
-        while lane:
-            id_ = lane[0]
-            row = self.rows.find(id_)
-            if row is not None and await self._carry(row, lane):
-                continue
-            if row is not None and row.state == QUEUED:
-                # What follows may go through a pipe and must not come before it.
-                if not await self._deliver_unless_carried(row) or self._pipe_for(id_, row) is not None:
-                    continue
-            self._leave(lane, id_)
-        del self._lanes[recipient]
-
-    async def _deliver_unless_carried(self, row: OutRow) -> bool:
-        """
-        Send through the relay, and think again if a pipe is ready sooner; the recipient knows what comes twice.
-
-        Returns:
-            Whether it came to an end with the relay.
-
-        """
-        is_bound = row.plan is not None or row.id in self._by_relay
-        if self.mail is None or is_bound or not self.mail.knows(row.recipient):
-            await self._deliver(row)
-            return True
-        work = asyncio.create_task(self._deliver(row))
-        ready = asyncio.create_task(self.mail.wait_ready(row.recipient))
-        try:
-            await asyncio.wait({work, ready}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cut_off({work, ready})
-        if work.cancelled():
-            return False
-        work.result()
-        return True
-
-    async def _carry(self, row: OutRow, lane: deque[str]) -> bool:
-        """Whether the direct road took an envelope, or changed what is next."""
-        pipe = self._pipe_for(row.id, row)
-        if pipe is None or row.ends_ms <= now_ms():
-            return False
-        sealed = self._fitted(row, self._discovery.guess_codec(row.recipient)).sealed
-        # While we wait for room the pipe may break, and what it carried comes first again.
-        if await pipe.wait_room() and lane and lane[0] == row.id and pipe.carry(row.id, sealed):
-            self._leave(lane, row.id)
-        return True
-
-    def _pipe_for(self, id_: str, row: OutRow) -> Carriage | None:
-        if self.mail is None or row.plan is not None or id_ in self._by_relay:
-            return None
-        pipe = self.mail.to(row.recipient)
-        if pipe is None:
-            return None
-        current = self.rows.find(id_)
-        is_ours = current is not None and current.sealed is not None and current.state in (QUEUED, STORED)
-        return pipe if is_ours else None
-
-    def _leave(self, lane: deque[str], id_: str) -> None:
-        if id_ in lane:
-            lane.remove(id_)
-            self._queued -= 1
 
     async def _deliver(self, row: OutRow) -> None:
         def is_over() -> bool:
@@ -353,7 +263,8 @@ class Outbox:
         self._on_receipt(_notice(row, keeper, ReceiptStatus.STORED, sequence=item.sequence))
         # The application hears it before we write that it did: a crash in between makes us ask the relay again.
         await asyncio.sleep(0)
-        self.rows.mark_stored(row.id, kept=self.mail is not None and self.mail.knows(row.recipient))
+        mail = self.lanes.mail
+        self.rows.mark_stored(row.id, kept=mail is not None and mail.knows(row.recipient))
 
     async def _attempt(self, row: OutRow) -> ReceiptItem:
         await self._wait_online(row)
@@ -380,6 +291,9 @@ class Outbox:
     async def _fit(self, row: OutRow) -> Spoken:
         """The bytes that the recipient can read: written anew if the guess was wrong."""
         return self._fitted(row, await self._discovery.codec_for(row.recipient))
+
+    def _fit_directly(self, row: OutRow) -> bytes:
+        return self._fitted(row, self._discovery.guess_codec(row.recipient)).sealed
 
     def _fitted(self, row: OutRow, codec: Codec) -> Spoken:
         sealed = row.sealed or b""
