@@ -58,7 +58,8 @@ class Return(Body, frozen=True):
     """
     From the recipient of ``envelope``, to retry: I failed at it, give it to me again later.
 
-    It is said before the envelope is acknowledged. ``sequence`` is its place in the mailbox, which names the attempt.
+    Relay says it of what a connected recipient does not acknowledge; that stays where it lies. A recipient says it
+    before it acknowledges the envelope. ``sequence`` is its place in the mailbox, which names the attempt.
     ``policy`` counts only if the sender brought none. Without ``retryable`` it becomes a dead letter at once.
     """
 
