@@ -269,6 +269,7 @@ class PeerChannels:
         if not course.has_begun:
             self._attach(course, wire)
         course.resume(wire.session, word.received, word.consumed)
+        self._changed.set()
 
     # Inside
 
