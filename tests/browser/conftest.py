@@ -35,13 +35,19 @@ async def browser() -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def settings() -> dict[str, str]:
+    """What else the services of a module are told."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(
-    request: pytest.FixtureRequest, site: str, tmp_path_factory: pytest.TempPathFactory
+    site: str, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Platform]:
-    """A running platform whose edge serves pages of the site; a module's ``SETTINGS`` come on top."""
+    """A running platform whose edge serves pages of the site."""
     home = tmp_path_factory.mktemp("platform")
-    settings: dict[str, str] = {"AICONEXUS_EDGE_CORS_ORIGINS": site, **getattr(request.module, "SETTINGS", {})}
+    settings = {"AICONEXUS_EDGE_CORS_ORIGINS": site, **settings}
     with (home / "log").open("w") as log:
 
         def keep(name: str, line: str) -> None:
