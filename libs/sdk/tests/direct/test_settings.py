@@ -1,0 +1,35 @@
+import pytest
+
+from aiconexus.protocol.errors import SettingsError
+from aiconexus.protocol.signal_bodies import IceServer
+from aiconexus.sdk.direct.settings import Direct
+
+
+def test_defaults_are_good() -> None:
+    """Nobody has to set anything."""
+    assert Direct().enabled
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    """Whoever sets five things wrongly reads of five."""
+    server = IceServer(urls=("stun:localhost",))
+    with pytest.raises(SettingsError) as refused:
+        Direct(
+            policy="none",  # type: ignore[arg-type]
+            dead_seconds=0.5,
+            heal_max_seconds=1.0,
+            peers_max=0,
+            rotate_seconds=-1.0,
+            channels_max=70_000,
+            ice_servers=(server,) * 9,
+        )
+
+    assert refused.value.mistakes == (
+        "peers_max is not above 0",
+        "policy is 'none', neither 'all' nor 'relay'",
+        "rotate_seconds is below 0",
+        "dead_seconds is less than heartbeat_seconds",
+        "heal_max_seconds is less than heal_first_seconds",
+        "channels_max is above 65535",
+        "more than 8 ice_servers",
+    )
