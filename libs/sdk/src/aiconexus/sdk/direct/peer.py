@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiconexus.protocol.direct_errors import InvalidChannel
+from aiconexus.protocol.errors import AiconexusError
+from aiconexus.sdk.direct import signed
 from aiconexus.sdk.direct.bandwidth import BandwidthMode
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.hooks import Hooks
+from aiconexus.sdk.direct.signed import SignedChannel
 from aiconexus.sdk.direct.states import ConnectionState, IceState
 
 if TYPE_CHECKING:
@@ -106,6 +110,24 @@ class Peer:
     def channel(self, label: str) -> Channel | None:
         """The open channel of a label."""
         return self.channels.get(label)
+
+    async def open_signed_channel(self, label: str) -> SignedChannel:
+        """
+        Open a channel of signed messages; raises as ``open_channel``.
+
+        The other side gets it as a channel of the protocol ``aiconexus.signed.v1``, and reads it through ``signed``.
+        """
+        return self.signed(await self.open_channel(label, DataChannelConfig(protocol=signed.PROTOCOL)))
+
+    def signed(self, channel: Channel) -> SignedChannel:
+        """Read and write signed messages through a channel of that protocol; nothing else counts there."""
+        if channel.config.protocol != signed.PROTOCOL:
+            raise InvalidChannel((f"the channel {channel.label} does not speak {signed.PROTOCOL}",))
+
+        def note(error: AiconexusError) -> None:
+            self._relation.note_incident("signature_invalid", str(error))
+
+        return SignedChannel(channel, self._relation.local.voice, self.did, note)
 
     async def wait_connected(self) -> None:
         """
