@@ -145,6 +145,8 @@ class Agent:
         """Replace every direct connection by one with fresh keys."""
         self.incidents = connecting.incidents
         """What happened on the direct path, the newest first."""
+        self.mesh = connecting.mesh
+        """Take part in a mesh of agents."""
         self.on_peer = notices.on_peer
         """Decorator: has a callback told of each agent that is directly connected for the first time."""
         self.on_incident = notices.on_incident
@@ -294,8 +296,7 @@ class Agent:
             in_reply_to: The id of the envelope that it answers.
             traceparent: W3C Trace Context.
             content_type: What is in it.
-            retry: Leave the delivery to the retry service, which tries by this policy: a mailbox that is full, a
-                recipient that does not take it within an attempt's time-out, or gives it back, is tried again.
+            retry: Leave delivery to the retry service; by this policy full mailboxes, time-outs and returns are tried.
             not_before_ms: With ``retry``, when the first attempt is due; milliseconds since the epoch.
 
         Raises:

@@ -9,6 +9,8 @@ from aiconexus.sdk.engine import Engine
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.peer import Peer
     from aiconexus.sdk.direct.rotation import Rotation
+    from aiconexus.sdk.mesh import Mesh, MeshSettings
+    from aiconexus.sdk.topology import Topology
 
 CONNECT_SECONDS = 15.0
 
@@ -67,3 +69,16 @@ class Connecting:
     ) -> list[Incident]:
         """What happened on the direct path, the newest first; the journal keeps the last ten thousand."""
         return self._engine().door.rows.find(event, peer, since_ms, limit)
+
+    def mesh(self, topology: "Topology", settings: "MeshSettings | None" = None) -> "Mesh":
+        """
+        Take part in a mesh: ``async with agent.mesh(topology) as mesh``.
+
+        Args:
+            topology: Who is connected to whom; the same for all members.
+            settings: The same for all members.
+
+        """
+        from aiconexus.sdk.mesh import Mesh  # noqa: PLC0415 - imports networkx
+
+        return Mesh(self._engine, topology, settings)

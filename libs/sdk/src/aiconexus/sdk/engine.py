@@ -99,12 +99,12 @@ class Engine:
             platform=platform,
         )
         self.discovery = Discovery(self.link)
-        self.attention = Attention(self.link, self.discovery, self._crew())
+        self.attention = Attention(self.link, self.discovery, self.crew())
         self.outbox = reception.outbox = Outbox(
             self.link,
             self._journal,
             self.discovery,
-            self._crew(),
+            self.crew(),
             on_receipt=notices.receipt,
             on_dead=self.calls.fail,
             on_error=notices.error,
@@ -112,21 +112,21 @@ class Engine:
         self.mail = self.outbox.lanes.mail = reception.mail = Mail(
             identity.did,
             self.outbox,
-            self._crew(),
+            self.crew(),
             take=reception.take_direct,
             is_known=reception.is_known,
-            on_refused=self._note_refused,
+            on_refused=self.note_refused,
         )
         self.asking = Asking(self._journal, self.outbox, self.calls, post)
         self.holders = Holders(self.discovery, identity.did)
         reception.asked = CallRows(self._journal)
         callees = reception.callees = Callees(self._journal, self.outbox)
-        self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self._crew())
+        self._receipts = Receipts(self.link, InRows(self._journal), self.discovery, self.crew())
         self._receipts.mail = self.mail
         self.inbox = reception.inbox = Inbox(
             self.link,
             self._journal,
-            self._crew(),
+            self.crew(),
             take=reception.take,
             on_acked=reception.note_acked,
             on_error=notices.error,
@@ -138,7 +138,7 @@ class Engine:
             runner=Runner(handlers, callees, notices.error),
             callees=callees,
             returns=Returns(self.link),
-            crew=self._crew(),
+            crew=self.crew(),
             on_done=reception.finish,
             on_error=notices.error,
         )
@@ -148,7 +148,7 @@ class Engine:
             self.calls,
             self.discovery,
             attention=self.attention,
-            crew=self._crew(),
+            crew=self.crew(),
             post=post,
             on_error=notices.error,
         )
@@ -158,7 +158,7 @@ class Engine:
             handlers,
             notices,
             IncidentRows(self._journal),
-            crew=self._crew,
+            crew=self.crew,
             signal=self.live.signal,
             codec_for=self.discovery.codec_for,
             mail=self.mail,
@@ -270,7 +270,8 @@ class Engine:
             await asyncio.sleep(SWEEP_SECONDS)
             self._journal.sweep(now_ms() - SLACK_MS)
 
-    def _crew(self) -> Crew:
+    def crew(self) -> Crew:
+        """A crew for work that lasts as long as the agent."""
         return Crew(self._note_crash)
 
     def _push(self, push: Push) -> None:
@@ -284,7 +285,8 @@ class Engine:
         if not self._crash.done():
             self._crash.set_exception(error)
 
-    def _note_refused(self, did: str, error: Exception) -> None:
+    def note_refused(self, did: str, error: Exception) -> None:
+        """A peer has sent what we do not believe."""
         self.door.note_refused(did, error)
         self._notices.error(error)
 

@@ -1,0 +1,117 @@
+"""Who is in a mesh, and what topology follows from it: the same for everybody who knows the same."""
+
+from aiconexus.sdk.topology import Exchange, ImpossibleTopology, Topology, exchanged, join, leave
+
+
+class Membership:
+    """
+    The members of one mesh, with the clock handed in.
+
+    The topology does not depend on the order in which members went and came, only on who is there.
+
+    Args:
+        base: The topology with everybody who was a member from the start.
+        us: Our DID; we are always there.
+        gone_seconds: How long a member may be away before the others close the gap.
+        absent_seconds: Likewise for one that we have never seen.
+        now: Seconds of a clock that does not jump.
+
+    """
+
+    def __init__(self, base: Topology, us: str, *, gone_seconds: float, absent_seconds: float, now: float) -> None:
+        self.base = base
+        self.exchanges: tuple[Exchange, ...] = ()
+        self.number = 0
+        self._us = us
+        self._gone_seconds = gone_seconds
+        self._absent_seconds = absent_seconds
+        self._away: dict[str, float] = {}
+        self._seen: set[str] = set()
+        self._gone: frozenset[str] = frozenset()
+        self._admitted: dict[str, str | None] = {}
+        self._began = now
+        self.topology = base
+
+    @property
+    def everybody(self) -> frozenset[str]:
+        """All members, those who are gone included."""
+        return frozenset(self.base.members).union(self._admitted)
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Members who are not part of the topology now."""
+        return self._gone
+
+    def is_here(self, did: str) -> bool:
+        """Whether a member was there when we last heard of it."""
+        return did in self._seen and did not in self._away
+
+    def admit(self, did: str, shard: str | None = None) -> bool:
+        """
+        Take in a new member.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            ImpossibleTopology: If a sharded mesh has no such shard.
+
+        """
+        if did in self.everybody:
+            return False
+        before = self._admitted
+        self._admitted = {**before, did: shard}
+        try:
+            self._renew()
+        except ImpossibleTopology:
+            self._admitted = before
+            raise
+        return True
+
+    def note_presence(self, did: str, *, online: bool, now: float) -> None:
+        """A member is there, or is not."""
+        if online:
+            self._seen.add(did)
+            self._away.pop(did, None)
+        elif did in self.everybody and did != self._us:
+            self._away.setdefault(did, now)
+
+    def look(self, now: float) -> bool:
+        """
+        Let go of members that were away too long, and welcome those who are back.
+
+        Returns:
+            Whether the topology has changed.
+
+        """
+        gone = frozenset(did for did, since in self._away.items() if now >= self._deadline(did, since))
+        if gone == self._gone:
+            return False
+        self._gone = gone
+        self._renew()
+        return True
+
+    def exchange(self, number: int, exchanges: tuple[Exchange, ...]) -> bool:
+        """
+        Make exchanges of edges that somebody decided on.
+
+        Returns:
+            Whether they are newer than those known.
+
+        """
+        if number <= self.number:
+            return False
+        self.number, self.exchanges = number, exchanges
+        self._renew()
+        return True
+
+    def _deadline(self, did: str, since: float) -> float:
+        return since + self._gone_seconds if did in self._seen else self._began + self._absent_seconds
+
+    def _renew(self) -> None:
+        topology = self.base
+        for did in sorted(self._admitted):
+            topology = join(topology, did, shard=self._admitted[did]).topology
+        if self._gone:
+            topology = leave(topology, self._gone).topology
+        self.topology = exchanged(topology, self.exchanges)
