@@ -1,12 +1,15 @@
 """Circulars, without a platform."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-from aiconexus.protocol.errors import NotAcknowledged
+import pytest
+
+from aiconexus.protocol.errors import NotAcknowledged, RequestTimedOut
 from aiconexus.sdk.delivery import Sent
 from aiconexus.sdk.engine import Engine
-from aiconexus.sdk.fanout import AT_ONCE, Fanout
+from aiconexus.sdk.fanout import AT_ONCE, Fanout, spread
 
 
 class Post:
@@ -44,3 +47,31 @@ async def test_only_so_many_are_on_their_way() -> None:
     assert {did for did in dids if did.endswith("7")} == set(report.failed)
     assert 1000 == len(report.stored) + len(report.failed)
     assert "stored for 900, not for 100" == str(report)
+
+
+async def broken_list(count: int) -> AsyncIterator[str]:
+    """A list of recipients that cannot be read to its end."""
+    for number in range(count):
+        yield str(number)
+    raise RequestTimedOut("identity", 5.0)
+
+
+async def store(did: str) -> Sent:
+    """Store for everybody."""
+    await asyncio.sleep(0)
+    return Sent(did, did)
+
+
+async def test_list_that_breaks_off_is_told_with_the_report() -> None:
+    """Whoever was named before gets it, and the report says that there may be others, and why."""
+    report = await spread(broken_list(3), store)
+
+    assert ["0", "1", "2"] == sorted(report.stored)
+    assert (True, False) == (report.is_cut_short, report.is_complete)
+    assert isinstance(report.trouble, RequestTimedOut)
+
+
+async def test_list_that_cannot_be_had_is_raised_as_it_is() -> None:
+    """Without any recipient there is nothing to report, and the error is that of the list."""
+    with pytest.raises(RequestTimedOut):
+        await spread(broken_list(0), store)

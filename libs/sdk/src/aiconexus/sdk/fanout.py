@@ -1,7 +1,7 @@
 """Say one thing to many, and report to whom it went and to whom it did not."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -19,12 +19,14 @@ class Report(msgspec.Struct, frozen=True):
     """
     What became of an envelope to many: stored for these, not for those, and why not.
 
-    ``is_cut_short`` says that there were more recipients than the limit.
+    ``is_cut_short`` says that there were more recipients, beyond the limit or because they could not be listed any
+    further: ``trouble`` says why.
     """
 
     stored: dict[str, Sent]
     failed: dict[str, AiconexusError]
     is_cut_short: bool = False
+    trouble: AiconexusError | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -128,6 +130,10 @@ class Fanout:
             timeout: Seconds for each until it is stored.
             fields: As for ``post``.
 
+        Raises:
+            RemoteProblem: If nobody may be listed.
+            BusError: If the platform does not say who is there.
+
         """
         return await self._spread(self._fitting(capability, online=online), content, timeout, fields, limit)
 
@@ -145,27 +151,54 @@ class Fanout:
         fields: dict[str, Any],
         limit: int | None = None,
     ) -> Report:
-        stored: dict[str, Sent] = {}
-        failed: dict[str, AiconexusError] = {}
-        room = asyncio.Semaphore(AT_ONCE)
+        async def say(did: str) -> Sent:
+            sent: Sent = await self._send(did, content, timeout=timeout_seconds, **fields)
+            return sent
 
-        async def one(did: str) -> None:
-            try:
-                stored[did] = await self._send(did, content, timeout=timeout_seconds, **fields)
-            except AiconexusError as error:
-                failed[did] = error
-            finally:
-                room.release()
+        return await spread(dids, say, limit)
 
-        count = 0
-        async with asyncio.TaskGroup() as tasks:
+
+async def spread(dids: AsyncIterator[str], say: Callable[[str], Awaitable[Sent]], limit: int | None = None) -> Report:
+    """
+    Say something to each, not to too many at a time.
+
+    Args:
+        dids: To whom.
+        say: Returns once it is stored.
+        limit: To so many at most.
+
+    Raises:
+        AiconexusError: If not even the first recipients could be named.
+
+    """
+    stored: dict[str, Sent] = {}
+    failed: dict[str, AiconexusError] = {}
+    room = asyncio.Semaphore(AT_ONCE)
+    count, is_cut_short, trouble = 0, False, None
+
+    async def one(did: str) -> None:
+        try:
+            stored[did] = await say(did)
+        except AiconexusError as error:
+            failed[did] = error
+        finally:
+            room.release()
+
+    async with asyncio.TaskGroup() as tasks:
+        try:
             async for did in dids:
                 if count == limit:
-                    return Report(stored, failed, is_cut_short=True)
+                    is_cut_short = True
+                    break
                 await room.acquire()
                 count += 1
                 tasks.create_task(one(did), name=f"send-{did}")
-        return Report(stored, failed)
+        except AiconexusError as error:
+            # What is on its way arrives, and its sender has to know to whom.
+            trouble = error
+    if trouble is not None and not count:
+        raise trouble
+    return Report(stored, failed, is_cut_short or trouble is not None, trouble)
 
 
 async def _each(dids: Iterable[str]) -> AsyncIterator[str]:
