@@ -31,6 +31,11 @@ def delivery_of(delivery: Delivery) -> dict[str, Any]:
     }
 
 
+def in_one_line(text: str | None) -> str:
+    """What a stranger says, so that none of it can pass for a line of ours."""
+    return " ".join((text or "").split())
+
+
 def printable(text: str) -> str:
     """Text of a stranger without the characters that steer a terminal."""
     return "".join(

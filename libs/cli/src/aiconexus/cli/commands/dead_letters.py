@@ -37,7 +37,7 @@ def list_(
     """List dead letters, the oldest first."""
     from msgspec.structs import asdict
 
-    from aiconexus.cli.shown import json_of, printable
+    from aiconexus.cli.shown import in_one_line, json_of, printable
 
     async def ask(jobs: "RetryJobs") -> "list[JobCard]":
         return [card async for card in jobs.dead_letters(sender=sender, recipient=recipient)]
@@ -47,7 +47,7 @@ def list_(
         typer.echo(json_of([asdict(card) for card in cards]))
         return
     for card in cards:
-        died = f"{_time(card.changed_ms)}  {card.attempts} attempts  {card.problem}: {card.message or ''}"
+        died = f"{_time(card.changed_ms)}  {card.attempts} attempts  {card.problem}: {in_one_line(card.message)}"
         typer.echo(printable(f"{card.job}\n    {card.type} to {card.recipient}\n    {died}".rstrip(": ")))
     if not cards:
         typer.echo("no dead letters")
@@ -65,7 +65,7 @@ def show(
     """Show all about one, with its history and its envelope."""
     from msgspec.structs import asdict
 
-    from aiconexus.cli.shown import json_of, printable
+    from aiconexus.cli.shown import in_one_line, json_of, printable
 
     shown = _asked(lambda jobs: jobs.show(job), home, url, identity)
     if json:
@@ -73,11 +73,14 @@ def show(
         return
     card = shown.card
     lines = [
-        f"{card.type} {card.state}: {card.problem or ''} {card.message or ''}".rstrip(),
+        f"{card.type} {card.state}: {card.problem or ''} {in_one_line(card.message)}".rstrip(),
         f"from     {card.sender}",
         f"to       {card.recipient}",
         f"created  {_time(card.created_ms)}, ends {_time(card.ends_ms)}",
-        *(f"{_time(n.at_ms)}  attempt {n.attempt}  {n.outcome}  {n.message or ''}".rstrip() for n in shown.history),
+        *(
+            f"{_time(n.at_ms)}  attempt {n.attempt}  {n.outcome}  {in_one_line(n.message)}".rstrip()
+            for n in shown.history
+        ),
         *_content(shown),
     ]
     typer.echo(printable("\n".join(lines)))

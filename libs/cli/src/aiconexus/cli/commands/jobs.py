@@ -52,7 +52,9 @@ async def _found(agent: "Agent", state: JobState | None, sender: str | None, rec
 def _told(card: "JobCard") -> str:
     from datetime import UTC, datetime
 
+    from aiconexus.cli.shown import in_one_line
+
     due = f", next at {datetime.fromtimestamp(card.next_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}" if card.next_ms else ""
-    why = f", {card.problem}: {card.message or ''}".rstrip(": ") if card.problem else ""
+    why = f", {card.problem}: {in_one_line(card.message)}".rstrip(": ") if card.problem else ""
     head = f"{card.state:9}  {card.job}"
     return f"{head}\n    {card.type} to {card.recipient}\n    {card.attempts} attempts{due}{why}"

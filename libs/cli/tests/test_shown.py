@@ -1,0 +1,12 @@
+from aiconexus.cli.shown import in_one_line, printable
+
+
+def test_words_of_a_stranger_stay_in_their_line() -> None:
+    """However many lines a failure's message has, it is no second entry of a list."""
+    assert "first line dead z6Mk.forged" == in_one_line("first line\n\ndead   z6Mk.forged\r\n")
+    assert "" == in_one_line(None)
+
+
+def test_words_of_a_stranger_do_not_steer_the_terminal() -> None:
+    """Control characters are replaced, lines and tabs stay."""
+    assert "a\n\t\N{REPLACEMENT CHARACTER}[31mb" == printable("a\n\t\x1b[31mb")
