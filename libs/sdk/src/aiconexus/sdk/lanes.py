@@ -81,7 +81,7 @@ class Lanes:
             if row is not None and await self._carry(row, lane):
                 continue
             # What follows may go through a pipe and must not come before it.
-            if row is not None and row.state == QUEUED and (not await self._relay(row) or self._pipe_for(row)):
+            if row is not None and row.state == QUEUED and (not await self._relay(row) or self._has_pipe(id_)):
                 continue
             self._leave(lane, id_)
         del self._lanes[recipient]
@@ -120,15 +120,15 @@ class Lanes:
             self._leave(lane, row.id)
         return True
 
+    def _has_pipe(self, id_: str) -> bool:
+        row = self._rows.find(id_)
+        return row is not None and self._pipe_for(row) is not None
+
     def _pipe_for(self, row: OutRow) -> Carriage | None:
         if self.mail is None or row.plan is not None or row.id in self._by_relay:
             return None
-        pipe = self.mail.to(row.recipient)
-        if pipe is None:
-            return None
-        current = self._rows.find(row.id)
-        is_ours = current is not None and current.sealed is not None and current.state in (QUEUED, STORED)
-        return pipe if is_ours else None
+        is_ours = row.sealed is not None and row.state in (QUEUED, STORED)
+        return self.mail.to(row.recipient) if is_ours else None
 
     def _leave(self, lane: deque[str], id_: str) -> None:
         if id_ in lane:

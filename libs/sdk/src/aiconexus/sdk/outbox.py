@@ -194,13 +194,16 @@ class Outbox:
 
     def note_taken(self, id_: str, road: str) -> None:
         """The recipient has it and will see to it; we keep it until it says that it is done."""
-        row = self.rows.find(id_)
-        if row is None or row.state != QUEUED:
-            return
         sent = self._sent.get(id_)
         if sent is not None:
+            recipient = sent.recipient
             sent.note_stored(None, road)
-        self._on_receipt(_notice(row, self._link.services.voice.did, ReceiptStatus.STORED, road=road))
+        elif (row := self.rows.find(id_)) is not None:
+            recipient = row.recipient
+        else:
+            return
+        reporter = self._link.services.voice.did
+        self._on_receipt(Notice(id=id_, recipient=recipient, reporter=reporter, status=ReceiptStatus.STORED, road=road))
 
     async def flush(self) -> None:
         """Wait until nothing waits to be sent."""
