@@ -52,6 +52,15 @@ async def test_echo(platform: Platform, tmp_path: Path) -> None:
     assert ["hello", "is anybody there?", "good bye"] == re.findall(r"signed: (.*)", output)
 
 
+async def test_direct(platform: Platform, tmp_path: Path) -> None:
+    """Mail takes the direct channel while there is one, and the relay before and after."""
+    output = await run("direct.py", tmp_path, platform.endpoints().nats, platform.endpoints().ws)
+
+    assert ["relay", "direct", "relay"] == re.findall(r"it went by (.*)", output)
+    assert ["before", "meanwhile", "afterwards"] == re.findall(r"bob read '(.*)'", output)
+    assert ["ONE", "TWO", "THREE"] == re.findall(r"came back as (.*)", output)
+
+
 async def test_pair(platform: Platform, tmp_path: Path) -> None:
     """Two agents on different roads count to ten together."""
     output = await run("pair.py", tmp_path, platform.endpoints().nats, platform.endpoints().ws)
