@@ -51,3 +51,16 @@ async def test_close_cuts_off() -> None:
         await crew.close()
 
     assert crashes == []
+
+
+async def test_close_lets_what_has_just_ended_leave() -> None:
+    """A task that ended in the same turn of the loop does not keep the crew from closing."""
+    crew = Crew(on_crash=lambda _: None)
+
+    async def nothing() -> None:
+        return
+
+    crew.start(nothing(), "nothing")
+    closing = asyncio.create_task(crew.close())
+
+    await closing

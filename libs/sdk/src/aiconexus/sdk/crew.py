@@ -50,6 +50,8 @@ class Crew:
         """Cut everything off."""
         while self._tasks:
             await cut_off(self._tasks)
+            # What has ended leaves the crew with the next turn of the loop, and not without one.
+            await asyncio.sleep(0)
 
     def report(self, error: BaseException) -> None:
         """Tell of a defect that somebody else has met."""
