@@ -48,6 +48,7 @@ class Member:
         self._ways: dict[str, Way] = {}
         self._routes: Routes | None = None
         self._admitted = asyncio.Event()
+        self.changed = asyncio.Event()
         self._crew = engine.crew()
         self.junction = Junction(engine.mail, self, engine.note_refused)
         self.membership = Membership(
@@ -193,6 +194,8 @@ class Member:
 
     def _change(self) -> None:
         """The topology is another one."""
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
         self._routes = None
         self.edges.want(self.membership.topology.neighbours(self.us))
         self._use_ways()

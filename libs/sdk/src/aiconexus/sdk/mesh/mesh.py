@@ -113,6 +113,11 @@ class Mesh:
         async with asyncio.timeout(timeout_seconds):
             await self._open.edges.wait_complete()
 
+    async def wait_changed(self) -> Topology:
+        """Wait for the next change of the topology, and return the new one."""
+        await self._open.changed.wait()
+        return self.topology
+
     async def broadcast(self, content: Any, **fields: Any) -> Report:
         """
         Send a MESSAGE to all members that are here.
