@@ -6,7 +6,7 @@ from aiconexus.bus.clock import new_id
 from aiconexus.protocol import sdp
 from aiconexus.protocol.direct_errors import ConnectionFailed
 from aiconexus.protocol.errors import AiconexusError
-from aiconexus.protocol.signal_bodies import IceServer, Offer
+from aiconexus.protocol.signal_bodies import IceCandidate, IceServer, Offer
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.connection import Connection
 from aiconexus.sdk.direct.hello import ANSWERER, OFFERER
@@ -17,6 +17,8 @@ from aiconexus.sdk.direct.states import Step
 TURN = "turn"
 TURN_OF_OFFERER_SECONDS = 1.0
 """The answerer offers TURN by itself if the offerer has not done so by then."""
+EARLY_MAX = 16
+"""Batches of candidates that may come while we still look for servers."""
 
 
 class Negotiation:
@@ -40,6 +42,7 @@ class Negotiation:
         self.reason = ""
         self.connection: Connection | None = None
         self._abandoned: AiconexusError | None = None
+        self._early: list[IceCandidate] = []
 
     @property
     def step(self) -> Step:
@@ -56,6 +59,19 @@ class Negotiation:
         self._abandoned = error
         if self.connection is not None:
             self.connection.end(error)
+
+    async def take_candidates(self, body: IceCandidate) -> None:
+        """
+        Take trickled candidates; those of an offer to which there is no connection yet wait for it.
+
+        Raises:
+            DescriptionRefused: If they are none, or too many.
+
+        """
+        if self.connection is None:
+            self._early = [*self._early, body][-EARLY_MAX:]
+        elif self.connection.session == body.session:
+            await self.connection.take_candidates(body)
 
     async def offer(self, reason: str, *, with_turn: bool) -> Connection:
         """
@@ -97,6 +113,8 @@ class Negotiation:
         with_turn = relayed or offer.reason == TURN or self._local.settings.policy == "relay"
         connection = await self._make(ANSWERER, session, with_turn=with_turn)
         try:
+            for body in self._early:
+                await self.take_candidates(body)
             await connection.answer(offer)
             if await self._is_up(connection, patient=with_turn):
                 await connection.greet()

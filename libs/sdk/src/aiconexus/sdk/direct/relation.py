@@ -200,8 +200,8 @@ class Relation:
             DescriptionRefused: If they are none, or too many.
 
         """
-        if self.pending is not None and self.pending.session == body.session:
-            await self.pending.take_candidates(body)
+        if self._next is not None:
+            await self._next.take_candidates(body)
 
     def take_bye(self, bye: Bye) -> None:
         """The other side has given up a session, or left."""
