@@ -17,7 +17,7 @@ from aiconexus.protocol.frames import Resume
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.bandwidth import LOW_THRESHOLD, Sender
 from aiconexus.sdk.direct.channel_config import ChannelState, DataChannelConfig
-from aiconexus.sdk.direct.flow import ACK, ACK_BODY, BUNDLE, NUMBER, START, Outflow, start_frame
+from aiconexus.sdk.direct.flow import ACK, ACK_BODY, BINARY, BUNDLE, NUMBER, START, Outflow, start_frame
 from aiconexus.sdk.direct.inflow import Inflow
 from aiconexus.sdk.direct.loose import LooseIn, LooseOut
 from aiconexus.sdk.direct.parts import Budget
@@ -239,8 +239,9 @@ class Course:
             elif carrier.is_synced or self._is_numbered:
                 inflow.feed(data)
                 self.reader.notify()
-                if inflow.is_ended:
-                    self._note_end()
+                if data[0] != BINARY or self._is_numbered:
+                    self._tell_read()  # parts need no room once they are put together
+                    self._note_end(inflow)
         except (FrameRefused, MessageTooLarge) as error:
             self.violate(error)
 
@@ -269,9 +270,10 @@ class Course:
         if carrier is not None and (frame := self.source.take_ack()) is not None:
             carrier.give(frame)
 
-    def _note_end(self) -> None:
-        """The other side has closed, and we have all that it sent: the stream ends, which tells it so."""
-        self.abort(None)
+    def _note_end(self, inflow: Inflow) -> None:
+        """If the other side has closed, and we have all that it sent, the stream ends, which tells it so."""
+        if inflow.is_ended:
+            self.abort(None)
 
     def _note_raw_closed(self, carrier: Carrier) -> None:
         self._carriers = {session: each for session, each in self._carriers.items() if each is not carrier}

@@ -96,6 +96,9 @@ class Inflow:
     def read(self) -> bytes | str:
         """The next message."""
         message = self.messages.popleft()
+        if self._is_numbered and not self.messages:
+            # A unit that was sent before a long message may be read after it, and the sender waits for both.
+            self._tells_now = True
         if isinstance(message, bytes):
             self._free(len(message) + UNIT_COST)
             return message[1:]
@@ -177,6 +180,7 @@ class Inflow:
         if head.is_abandoned:
             self._assembler.abandon(head.number)
             self._free(cost + self._partial.pop(head.number, 0))
+            self._tells_now = True
             return
         message = self._assembler.add(head, part)
         if head.is_long:
