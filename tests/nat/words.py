@@ -1,0 +1,104 @@
+"""What a test tells an agent behind a NAT, and what it hears from there: JSON, one line each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from aiconexus.protocol.signal_bodies import IceServer
+from aiconexus.sdk import Identity
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one agent is.
+
+    ``direct`` are settings of the direct path where they differ from the defaults; ``servers`` None asks signaling.
+    """
+
+    label: str
+    folder: str
+    url: str
+    subprotocol: str = "aiconexus.v1"
+    direct: Mapping[str, Any] = {}
+    servers: tuple[IceServer, ...] | None = None
+
+    @property
+    def journal(self) -> Path:
+        """Where it writes down what it sends and handles."""
+        return Path(self.folder, f"{self.label}.journal")
+
+    @property
+    def complaints(self) -> Path:
+        """Where its standard error goes."""
+        return Path(self.folder, f"{self.label}.stderr")
+
+    @property
+    def identity(self) -> Identity:
+        """Who it is."""
+        return Identity.load_or_create(Path(self.folder, f"{self.label}.key"))
+
+
+class Order(msgspec.Struct, frozen=True, tag_field="do"):
+    """What it shall do."""
+
+
+class Connect(Order, frozen=True, tag="connect"):
+    """Open a direct connection, and say ``Connected``."""
+
+    did: str
+    timeout: float = 15.0
+
+
+class Send(Order, frozen=True, tag="send"):
+    """Send numbered mail from now on."""
+
+    did: str
+    label: str
+    per_second: float = 20.0
+
+
+class Settle(Order, frozen=True, tag="settle"):
+    """Send no more, wait until all of it has come to its end, and say ``Settled``."""
+
+
+Orders = Connect | Send | Settle
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+    """What it says; ``at`` is in seconds of the machine's monotonic clock."""
+
+    at: float
+
+
+class Online(Word, frozen=True, kw_only=True, tag="online"):
+    """The platform has it."""
+
+
+class Connected(Word, frozen=True, kw_only=True, tag="connected"):
+    """How connecting ended: after how long, on which road; or why not, and in which phase."""
+
+    seconds: float
+    road: str = ""
+    problem: str = ""
+    phase: str = ""
+
+
+class Road(Word, frozen=True, kw_only=True, tag="road"):
+    """The road to the peer is another one."""
+
+    road: str
+
+
+class Standing(Word, frozen=True, kw_only=True, tag="state"):
+    """The connection to the peer stands elsewhere."""
+
+    state: str
+
+
+class Settled(Word, frozen=True, kw_only=True, tag="settled"):
+    """Nothing is under way any more."""
+
+
+Words = Online | Connected | Road | Standing | Settled
