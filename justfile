@@ -28,7 +28,7 @@ deps:
 spelling:
     codespell
 
-# Every test but fuzz, nat and containers, files side by side: ./dev test [ARGS OF PYTEST]; -n 0 for one after the other
+# Every test but fuzz, nat, containers and long ones in a browser, files side by side: ./dev test [ARGS OF PYTEST]; -n 0 for one after the other
 test *args:
     pytest -n auto --maxprocesses 4 --dist loadfile "$@"
 
@@ -43,6 +43,10 @@ fuzz *args:
 # The services as processes, against each other (part of test)
 integration *args:
     pytest -n auto --maxprocesses 4 --dist loadfile tests/integration "$@"
+
+# A page in Chromium with Python agents, ten thousand messages each way included (the rest is part of test)
+browser *args:
+    pytest -m "browser or not browser" tests/browser "$@"
 
 # Agents behind NATs, in network namespaces; needs root. -s prints the table
 nat *args:

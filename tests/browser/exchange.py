@@ -38,7 +38,7 @@ async ([did, count, window]) => {
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the page saw; ``processed`` counts signed receipts for its own messages, ``refused`` what it did not believe."""
+    """What the page saw; ``processed`` counts receipts for its own messages, ``refused`` what it did not believe."""
 
     got: int
     processed: int

@@ -38,4 +38,6 @@ class HostileEdge:
         server = route.connect_to_server()
         self._routes.append(route)
         route.on_message(server.send)
-        server.on_message(lambda text: route.send(msgspec.json.encode(self._change(msgspec.json.decode(text))).decode()))
+        server.on_message(
+            lambda text: route.send(msgspec.json.encode(self._change(msgspec.json.decode(text))).decode())
+        )

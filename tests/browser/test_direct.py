@@ -68,6 +68,7 @@ async def test_both_connect_at_once(browser: Browser, site: str, edge: str, host
         assert theirs == (await ours).session
 
 
+@pytest.mark.browser
 async def test_ten_thousand_each_way(browser: Browser, site: str, edge: str, host: Host) -> None:
     """Ten thousand messages each way at once: verified, in order, none lost or doubled, none by the relay."""
     agent = host.make("nats")

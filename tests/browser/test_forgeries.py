@@ -70,7 +70,9 @@ async def test_forged_sender_is_not_believed(browser: Browser, site: str, edge: 
     agent = await host.open(host.make("nats"))
     async with deceived(browser, site, edge) as (visitor, hostile):
         did = await visitor.did()
-        forged = compose(Message(content="I am your friend"), MALLORY, did, id_=new_id(), now_ms=now_ms(), codec=Codec.JSON)
+        forged = compose(
+            Message(content="I am your friend"), MALLORY, did, id_=new_id(), now_ms=now_ms(), codec=Codec.JSON
+        )
         parts = split(forged)
         in_another_name = parts.payload.replace(MALLORY.did.encode(), agent.identity.did.encode())
         hostile.inject(frame_of(in_another_name, parts.signature, 1, None))
@@ -133,7 +135,7 @@ async def test_replayed_presence_counts_once(browser: Browser, site: str, edge: 
 
 
 async def test_another_platform_is_not_trusted(browser: Browser, site: str, edge: str) -> None:
-    """An edge that suddenly belongs to another platform gets no signature; the page says so and lets its user decide."""
+    """An edge that suddenly belongs to another platform gets no signature; the page says so, and its user decides."""
     async with deceived(browser, site, edge) as (visitor, _):
         stranger = MALLORY.did
         await visitor.run("([url, did]) => agent.store.remember(`platform ${url}`, did)", edge, stranger)

@@ -1,9 +1,9 @@
 """A page and a Python agent through a real TURN server, for policies and networks that allow nothing else."""
 
-import pytest
-import pytest_asyncio
 from collections.abc import AsyncIterator
 
+import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 from tests.browser.exchange import Told, exchange
 from tests.browser.visitor import SECONDS, Visitor, visiting
@@ -69,6 +69,7 @@ async def test_relayed_page_tells_no_address(browser: Browser, site: str, edge: 
         assert {"typ relay"} == set(candidates)
 
 
+@pytest.mark.browser
 async def test_ten_thousand_each_way_through_turn(browser: Browser, site: str, edge: str, host: Host) -> None:
     """Both sides allow TURN alone: ten thousand each way, verified, in order, none lost or doubled."""
     agent = host.make("nats", direct=Direct(policy="relay"))
