@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listening
-from tests.integration.strangers import native, new_key, sealed
+from tests.integration.strangers import native
 
 from aiconexus.bus.clock import new_id
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import Intent, Message, Policy, Receipt, ReceiptStatus
+from aiconexus.protocol import subjects
+from aiconexus.protocol.bodies import Error, Intent, Message, Policy, Receipt, ReceiptStatus
 from aiconexus.protocol.errors import EnvelopeTooLarge, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.seal import unseal
 from aiconexus.sdk import Delivery, Identity, Notice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -227,17 +229,34 @@ async def test_same_id_is_handled_once(platform: Platform, host: Host) -> None:
     bob = host.make()
     heard = listening(bob)
     await host.open(bob)
-    # The relay takes an id once in two minutes; another sender stands for the same one later.
-    async with native(platform.endpoints().nats, new_key()) as alice:
-        inbox = await alice.hear(f"aicx.v1.inbox.{alice.key.token}.msg")
+    async with native(platform.endpoints().nats) as alice:
+        inbox = await alice.hear(subjects.inbox_mail(alice.key.token))
         id_ = new_id()
-        answer = await alice.ask("relay", "submit", sealed(alice.key, Message(content=1), bob.did, id_=id_))
-        again = await alice.ask("relay", "submit", sealed(alice.key, Message(content=1), bob.did, id_=id_))
-        async with asyncio.timeout(SECONDS):
-            await inbox.get()
 
-    assert isinstance(answer.body, Receipt)
+        async def processed() -> None:
+            async with asyncio.timeout(SECONDS):
+                while True:
+                    body = unseal((await inbox.get()).data).body
+                    if isinstance(body, Receipt) and (id_, ReceiptStatus.PROCESSED) in _ends(body):
+                        return
+
+        first = await alice.say(Message(content=1), bob.did, id_=id_)
+        await processed()
+        again = await alice.say(Message(content=1), bob.did, id_=id_)
+        await processed()
+        # Whoever still knows of the first one says it: the relay while that lies there, else its recipient.
+        conflict = await alice.say(Message(content=2), bob.did, id_=id_)
+        while not isinstance(conflict.body, Error):
+            async with asyncio.timeout(SECONDS):
+                conflict = unseal((await inbox.get()).data)
+
+    assert isinstance(first.body, Receipt)
     assert isinstance(again.body, Receipt)
-    assert again.body.items[0].duplicate
+    assert (first.body.items[0].sequence or 0) < (again.body.items[0].sequence or 0)
+    assert ("conflict", id_) == (conflict.body.problem, conflict.envelope.in_reply_to)
     assert [1] == await heard.contents(1)
     assert heard.is_quiet
+
+
+def _ends(receipt: Receipt) -> list[tuple[str, ReceiptStatus]]:
+    return [(item.id, item.status) for item in receipt.items]
