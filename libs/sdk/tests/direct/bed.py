@@ -32,6 +32,7 @@ class Wire:
         self.did = did
         self.session = session
         self.role = role
+        self.road = "direct"
         self.pc: RTCPeerConnection = make_stack((), relay_only=False, on_broken=lambda reason: None)
         self.system: RTCDataChannel = self.pc.createDataChannel(LABEL, negotiated=True, id=CHANNEL_ID)
 

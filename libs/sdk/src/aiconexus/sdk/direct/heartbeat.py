@@ -9,6 +9,7 @@ ROUND_TRIPS_MAX = 4.0
 ECHOES_TO_RETURN = 2
 """A silent connection counts again after so many answers in a row."""
 SMOOTHING = 1 / 8
+JITTER_SMOOTHING = 1 / 16
 PENDING_MAX = 64
 
 
@@ -25,6 +26,10 @@ class Heartbeat:
     def __init__(self, dead_seconds: float, now: float) -> None:
         self.is_silent = False
         self.rtt_seconds: float | None = None
+        self.latest_seconds: float | None = None
+        """The last round trip as it was."""
+        self.jitter_seconds = 0.0
+        """How much round trips differ from one to the next, smoothed as in RFC 3550 section 6.4.1."""
         self._dead_seconds = dead_seconds
         self._proven = now
         self._number = 0
@@ -69,11 +74,14 @@ class Heartbeat:
         """
         Take other proof that something came back: an acknowledgement of what we sent.
 
+        Args:
+            now: Not later than it came.
+
         Returns:
             Whether a silent connection is alive again.
 
         """
-        self._proven = now
+        self._proven = max(self._proven, now)
         if not self.is_silent:
             return False
         self._echoes += 1
@@ -103,5 +111,8 @@ class Heartbeat:
         return True
 
     def _measure(self, seconds: float) -> None:
+        if self.latest_seconds is not None:
+            self.jitter_seconds += (abs(seconds - self.latest_seconds) - self.jitter_seconds) * JITTER_SMOOTHING
+        self.latest_seconds = seconds
         known = self.rtt_seconds
         self.rtt_seconds = seconds if known is None else known + (seconds - known) * SMOOTHING

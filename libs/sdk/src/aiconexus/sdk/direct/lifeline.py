@@ -54,6 +54,10 @@ class Lifeline:
         """The smoothed round trip."""
         return None if self._pulse is None else self._pulse.rtt_seconds
 
+    def take_trip(self) -> tuple[float, float] | None:
+        """The latest round trip and the jitter, once each."""
+        return None if self._pulse is None else self._pulse.take_trip()
+
     def adopt(self, connection: Connection, reason: str) -> None:
         """Use a connection from now on, and let the former one run dry."""
         former, self.current = self.current, connection

@@ -42,6 +42,7 @@ _signature_failures = Counter(
 _security = Counter("webrtc_security_events_total", "Attempts to deceive this agent, by kind", ["event_type"])
 _rtt = Histogram("webrtc_rtt_seconds", "Round trips of heartbeats, by path", ["path"], buckets=RTT_SECONDS)
 _peers = Gauge("webrtc_peers", "Peers, by the road in use: direct, turn or relay", ["road"])
+_ratings = Gauge("webrtc_peers_rated", "Peers with a connection, by its quality", ["rating"])
 _channels = Gauge("webrtc_channels_open", "Channels of applications that are open")
 _modes = Counter("webrtc_bandwidth_changes_total", "Changes of the bandwidth mode, by the new one", ["mode"])
 _resumed = Counter("webrtc_channels_resumed_total", "Channels that went on in another connection")
@@ -156,6 +157,14 @@ def note_road(before: str | None, after: str | None) -> None:
         _peers.labels(before).dec()
     if after is not None:
         _peers.labels(after).inc()
+
+
+def note_rating(before: str | None, after: str | None) -> None:
+    """A peer's quality changed."""
+    if before is not None:
+        _ratings.labels(str(before)).dec()
+    if after is not None:
+        _ratings.labels(str(after)).inc()
 
 
 def note_channel(opened: bool) -> None:  # noqa: FBT001 - a fact, not an option

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.direct_errors import InvalidChannel
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.sdk.direct import signed
@@ -10,8 +11,10 @@ from aiconexus.sdk.direct.bandwidth import BandwidthMode
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.hooks import Hooks
+from aiconexus.sdk.direct.quality import Quality
 from aiconexus.sdk.direct.signed import SignedChannel
 from aiconexus.sdk.direct.states import ConnectionState, IceState
+from aiconexus.sdk.direct.statistics import Statistics, statistics_of
 
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.relation import Relation
@@ -106,6 +109,33 @@ class Peer:
 
         """
         return await self._relation.channels.open_channel(label, config)
+
+    @property
+    def quality(self) -> Quality:
+        """How good the connection is, from samples taken every two seconds."""
+        return self._relation.monitor.quality
+
+    def on_quality(self, callback: Callback) -> Callback:
+        """Have a callback told of every change of ``quality.rating``."""
+        return self._hooks.add("quality", callback)
+
+    async def statistics(self) -> Statistics:
+        """All that there is to tell of it at this moment."""
+        channels = tuple(statistics_of(channel) for channel in self.channels.values())
+        return Statistics(
+            at_ms=now_ms(),
+            did=self.did,
+            session=self.session,
+            role=self.role,
+            state=self.state,
+            ice_state=self.ice_state,
+            road=self.road,
+            rtt_seconds=self.rtt_seconds,
+            jitter_seconds=self.quality.jitter_seconds,
+            transport=self._relation.monitor.transport,
+            channels=channels,
+            buffered_amount=sum(channel.buffered_amount for channel in channels),
+        )
 
     def channel(self, label: str) -> Channel | None:
         """The open channel of a label."""

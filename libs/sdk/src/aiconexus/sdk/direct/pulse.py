@@ -47,6 +47,8 @@ class Pulse:
         self._on_old = on_old
         self._heart = Heartbeat(settings.dead_seconds, self._now)
         self._acknowledged = stack.acknowledged(connection.pc)
+        self._looked_at = self._now
+        self._echoes = 0
 
     @property
     def is_silent(self) -> bool:
@@ -57,6 +59,12 @@ class Pulse:
     def rtt_seconds(self) -> float | None:
         """The smoothed round trip."""
         return self._heart.rtt_seconds
+
+    def take_trip(self) -> tuple[float, float] | None:
+        """The latest round trip and the jitter, once each; None if no answer came since."""
+        echoes, self._echoes = self._echoes, 0
+        latest = self._heart.latest_seconds
+        return None if not echoes or latest is None else (latest, self._heart.jitter_seconds)
 
     async def run(self) -> None:
         """Beat until cut off."""
@@ -79,6 +87,7 @@ class Pulse:
     def note_echo(self, number: int) -> None:
         """An answer came."""
         is_back = self._heart.echo(number, self._now)
+        self._echoes += 1
         if self._heart.rtt_seconds is not None:
             metrics.note_rtt(self._connection.road, self._heart.rtt_seconds)
         if is_back:
@@ -94,9 +103,10 @@ class Pulse:
     def _look(self, now: float) -> None:
         latest = stack.acknowledged(self._connection.pc)
         if latest != self._acknowledged and not self.is_silent:
-            # Mail may fill the channel, so that the beat waits in it; its acknowledgement proves as much.
-            self._heart.prove(now)
-        self._acknowledged = latest
+            # Mail may fill the channel, so that the beat waits in it; its acknowledgement proves as much. When it
+            # came since the last look is not known.
+            self._heart.prove(self._looked_at)
+        self._acknowledged, self._looked_at = latest, now
         if self._heart.look(now):
             self._on_silent()
 

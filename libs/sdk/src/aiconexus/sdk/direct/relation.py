@@ -16,6 +16,7 @@ from aiconexus.sdk.direct.hooks import Hooks
 from aiconexus.sdk.direct.hosting import Hosting
 from aiconexus.sdk.direct.lifeline import Lifeline
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.monitor import Monitor
 from aiconexus.sdk.direct.negotiation import Negotiation
 from aiconexus.sdk.direct.peer import Peer
 from aiconexus.sdk.direct.states import PEER, ConnectionState, Happening, IceState, Verdict, advance, judge_offer
@@ -60,6 +61,7 @@ class Relation:
         self._on_connected = on_connected
         self._on_gone = on_gone
         self._line = Lifeline(local, self)
+        self.monitor = Monitor(self._line.take_trip, lambda rating: self.hooks.tell("quality", rating))
         self._next: Negotiation | None = None
         self._waiting = Waiting()
         self._was_connected = False
@@ -243,6 +245,7 @@ class Relation:
 
     def attach(self, connection: Connection) -> None:
         """Have mail and channels use a connection."""
+        self.monitor.attach(connection)
         self.channels.attach(connection)
         if self.local.mail is not None:
             self.local.mail.attach(connection)
@@ -324,6 +327,7 @@ class Relation:
             under_way.abandon(error)
         self._line.stop()
         self.happen(happening)
+        self.monitor.close()
         self.channels.close(str(error))
         self._waiting.wake(error)
         self._on_gone(self)

@@ -6,7 +6,7 @@ datagrams are, or the end of the connection, which is told.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import aioice.stun
 import msgspec
@@ -186,3 +186,58 @@ def _lossy(send: Callable[[bytes], Awaitable[None]]) -> Callable[[bytes], Awaita
             return
 
     return send_or_lose
+
+
+class Chunks:
+    """SCTP chunks with data, as they leave: how many, and how many of them not for the first time."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.resent = 0
+
+
+class ChunkTotals(Protocol):
+    """Where the chunks of all connections are counted."""
+
+    chunks_sent: int
+    chunks_resent: int
+
+
+def count_chunks(pc: RTCPeerConnection, totals: ChunkTotals) -> Chunks:
+    """
+    Count from now on what the association sends, which the stack does not.
+
+    It notes each chunk that leaves in one place, before it counts how often that chunk was sent.
+    """
+    chunks, sctp = Chunks(), pc.sctp
+    if sctp is None:
+        return chunks
+    note: Callable[[Any], None] = type(sctp)._flight_size_increase.__get__(sctp)  # noqa: SLF001
+
+    def count(chunk: Any) -> None:
+        chunks.sent += 1
+        totals.chunks_sent += 1
+        if chunk._sent_count:  # noqa: SLF001
+            chunks.resent += 1
+            totals.chunks_resent += 1
+        note(chunk)
+
+    sctp._flight_size_increase = count  # type: ignore[method-assign]  # noqa: SLF001
+    return chunks
+
+
+def counts_of(pc: RTCPeerConnection) -> dict[str, Any]:
+    """What the stack knows of a transport; its ``getStats`` leaves out those that carry no media."""
+    if pc.sctp is None:
+        return {}
+    (stats,) = pc.sctp.transport._get_stats().values()  # noqa: SLF001
+    return {
+        "packets_sent": stats.packetsSent,
+        "packets_received": stats.packetsReceived,
+        "bytes_sent": stats.bytesSent,
+        "bytes_received": stats.bytesReceived,
+        "dtls_state": stats.dtlsState,
+        "ice_role": stats.iceRole,
+        "congestion_window_bytes": pc.sctp._cwnd,  # noqa: SLF001
+        "in_flight_bytes": pc.sctp._flight_size,  # noqa: SLF001
+    }
