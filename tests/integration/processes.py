@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -81,6 +82,14 @@ class AgentProcess:
         """SIGKILL."""
         self._running.kill()
         await self._running.wait()
+
+    def freeze(self) -> None:
+        """SIGSTOP: it is there, and does nothing."""
+        self._running.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on as if nothing had been."""
+        self._running.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
         """Let it end in order, and insist."""

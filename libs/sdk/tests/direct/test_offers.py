@@ -49,3 +49,14 @@ def test_senders_are_bounded() -> None:
         budget.admit(str(number), 0.0)
 
     assert SENDERS_MAX == len(budget._left)
+
+
+def test_what_came_to_a_connection_costs_nothing() -> None:
+    """Whoever connects for good may do so as often as it likes."""
+    budget = Budget()
+    for _ in range(100):
+        budget.admit("a", 0.0)
+        budget.give_back("a")
+    budget.give_back("nobody")
+
+    assert admitted(budget, "a", 0.0)

@@ -26,7 +26,7 @@ from aiconexus.sdk.direct.trickle import Trickle
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
 
-PHASE_SECONDS = {"gathering": 7.0, "offering": 12.0, "opening": 10.0, "hello": 5.0}
+PHASE_SECONDS = {"gathering": 7.0, "offering": 6.0, "opening": 10.0, "hello": 5.0}
 """The longest that each phase may take; connecting has what remains of ``connect_seconds``."""
 CLOSE_SECONDS = 3.0
 """The stack was seen to take 22 seconds to close a connection through a dead TURN server."""

@@ -128,7 +128,9 @@ class Door:
     def note_refused(self, did: str, error: Exception) -> None:
         """A peer has put something into our channel that it did not sign, or that is not for us."""
         event = "signature_invalid" if isinstance(error, IdentityError) else "foreign_frame"
-        self.incidents.note(event, did, None, str(error))
+        relation = None if self._peers is None else self._peers.relations.get(did)
+        if relation is not None:
+            relation.note_refused(event, str(error))
 
     async def close(self) -> None:
         """Leave all peers."""
@@ -164,6 +166,7 @@ class Door:
             servers=Servers(self.settings.ice_servers, self._list_servers),
             incidents=self.incidents,
             crew=crew,
+            graves=self._new_crew(),
             tell=self._notices.tell_one,
             on_defect=crew.report,
         )

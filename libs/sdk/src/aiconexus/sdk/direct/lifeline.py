@@ -78,13 +78,10 @@ class Lifeline:
 
     def take(self, connection: Connection, data: bytes | str) -> None:
         """Take a frame of a verified connection."""
-        if isinstance(data, str) and not data.startswith("{") and self._hear(connection, data):
-            return
-        mail = self._local.mail
-        if mail is not None and mail.frame(connection, data):
-            return
-        if not any(take(connection, data) for take in self._local.takers):
-            self._note_foreign(connection)
+        if isinstance(data, str) and not data.startswith("{"):
+            self._take_word(connection, data)
+        else:
+            self._pass_on(connection, data)
 
     def note_lost(self, connection: Connection) -> None:
         """A connection is over."""
@@ -97,7 +94,7 @@ class Lifeline:
         self.current = None
         self._stop_pulse()
         self._relation.detach(connection)
-        self._local.crew.start(connection.close(), f"lost-{connection.session}")
+        self._local.bury(connection)
         if self._relation.state is ConnectionState.CONNECTED:
             metrics.note_dropped()
             self._note("relay_fallback", connection, str(connection.error))
@@ -128,12 +125,28 @@ class Lifeline:
 
     # What comes through
 
-    def _hear(self, connection: Connection, data: str) -> bool:
-        """Whether it was a word for us."""
+    def note_foreign(self, event: str, detail: str) -> None:
+        """The peer put something into the channel that does not belong there; after some the connection ends."""
+        self._foreign += 1
+        if self._foreign == 1:
+            self._relation.note_incident(event, detail)
+        if self._foreign > FOREIGN_MAX and self.current is not None:
+            reason = f"more than {FOREIGN_MAX} frames that are none"
+            self.current.end(ConnectionFailed(self._relation.did, "open", reason))
+
+    def _pass_on(self, connection: Connection, data: bytes | str) -> None:
+        mail = self._local.mail
+        if mail is not None and mail.frame(connection, data):
+            return
+        if not any(take(connection, data) for take in self._local.takers):
+            self.note_foreign("foreign_frame", "a frame that nobody here takes")
+
+    def _take_word(self, connection: Connection, data: str) -> None:
         try:
             word = read_word(data)
-        except EnvelopeError:
-            return False
+        except EnvelopeError as error:
+            self.note_foreign("foreign_frame", str(error))
+            return
         match word:
             case Beat(number=number):
                 self._say(connection, Echo(number))
@@ -145,22 +158,13 @@ class Lifeline:
             case Agree() | Agreed() | Disagreed() | Resume():
                 self._relation.channels.word(connection, word)
             case _:
-                return False
-        return True
+                self._pass_on(connection, data)
 
     def _note_leaving(self, connection: Connection, reason: str) -> None:
         if reason == REPLACED or connection is not self.current:
             self.retiring.note_left(connection.session)
         else:
             self._relation.note_left(reason)
-
-    def _note_foreign(self, connection: Connection) -> None:
-        self._foreign += 1
-        if self._foreign == 1:
-            self._note("foreign_frame", connection, "a frame that is none")
-        if self._foreign > FOREIGN_MAX:
-            reason = f"more than {FOREIGN_MAX} frames that are none"
-            connection.end(ConnectionFailed(self._relation.did, "open", reason))
 
     # The pulse
 

@@ -1,16 +1,20 @@
 """What all direct connections of one agent share: its name, its ways to speak, its rules."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.seal import Codec
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.direct.incidents import Incidents
+from aiconexus.sdk.direct.offers import Budget
 from aiconexus.sdk.direct.seam import Mail, Pipe
 from aiconexus.sdk.direct.servers import Servers
 from aiconexus.sdk.direct.settings import Direct
 from aiconexus.sdk.voice import Voice
+
+if TYPE_CHECKING:
+    from aiconexus.sdk.direct.connection import Connection
 
 
 class Signal(Protocol):
@@ -42,6 +46,7 @@ class Local:
         servers: STUN and TURN.
         incidents: Keeps what operators should know.
         crew: Background work.
+        graves: Background work that is waited for: what is left of connections.
         tell: Calls a callback of the application with a fact.
         on_defect: Told of what must not happen.
 
@@ -57,6 +62,7 @@ class Local:
         servers: Servers,
         incidents: Incidents,
         crew: Crew,
+        graves: Crew,
         tell: Callable[[Callable[[Any], Any], Any], None],
         on_defect: Callable[[BaseException], None],
     ) -> None:
@@ -67,8 +73,11 @@ class Local:
         self.servers = servers
         self.incidents = incidents
         self.crew = crew
+        self.graves = graves
         self.tell = tell
         self.on_defect = on_defect
+        self.budget = Budget()
+        """What agents may offer."""
         self.mail: Mail | None = None
         self.takers: list[Taker] = []
         """Who else may take frames of the system channel that are not mail, in turn."""
@@ -77,3 +86,7 @@ class Local:
     def did(self) -> str:
         """Our name."""
         return self.voice.did
+
+    def bury(self, connection: "Connection") -> None:
+        """Have a connection closed; nobody waits for it but the end of the agent."""
+        self.graves.start(connection.close(), f"bury-{connection.session}")

@@ -93,7 +93,7 @@ class Negotiation:
                 await connection.greet()
                 return connection
         except BaseException:
-            self._discard(connection)
+            self._local.bury(connection)
             raise
         return await self._with_turn(connection)
 
@@ -120,7 +120,7 @@ class Negotiation:
                 await connection.greet()
                 return connection
         except BaseException:
-            self._discard(connection)
+            self._local.bury(connection)
             raise
         return await self._with_turn(connection)
 
@@ -160,7 +160,7 @@ class Negotiation:
 
     async def _with_turn(self, before: Connection) -> Connection:
         metrics.note_turn_fallback()
-        self._discard(before)
+        self._local.bury(before)
         self._replaces = before.session
         return await self.offer(TURN, with_turn=True)
 
@@ -168,6 +168,3 @@ class Negotiation:
         seconds = self._local.settings.turn_after_seconds
         detail = f"{connection.role}: no direct way within {seconds:g} s"
         self._local.incidents.note("turn_fallback", self._did, connection.session, detail)
-
-    def _discard(self, connection: Connection) -> None:
-        self._local.crew.start(connection.close(), f"discard-{connection.session}")

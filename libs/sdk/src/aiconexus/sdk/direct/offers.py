@@ -1,4 +1,8 @@
-"""How many offers one agent may make: each costs us a certificate, sockets and a handshake."""
+"""
+How many offers one agent may make that lead nowhere: each costs us a certificate, sockets and a handshake.
+
+What comes to verified HELLOs costs nothing, so whoever connects for good may do so as often as it likes.
+"""
 
 from collections import OrderedDict
 
@@ -30,3 +34,9 @@ class Budget:
             self._left.popitem(last=False)
         if tokens < 1:
             raise RateLimited(int((1 - tokens) / PER_SECOND * 1000))
+
+    def give_back(self, sender: str) -> None:
+        """An offer came to a connection."""
+        if sender in self._left:
+            tokens, filled_at = self._left[sender]
+            self._left[sender] = (min(tokens + 1, BURST), filled_at)

@@ -1,6 +1,7 @@
 """All peers of one agent: whom it asked for, and who asks for it."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
@@ -12,7 +13,6 @@ from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, Offer
 from aiconexus.sdk.delivery import Delivery
 from aiconexus.sdk.direct.local import Local
-from aiconexus.sdk.direct.offers import Budget
 from aiconexus.sdk.direct.peer import Peer
 from aiconexus.sdk.direct.relation import CLOSE, Relation
 from aiconexus.sdk.direct.rotation import Rotation, rotate
@@ -42,7 +42,6 @@ class Peers:
         self._on_peer = on_peer
         self._on_error = on_error
         self._lanes: dict[str, deque[Delivery]] = {}
-        self._budgets = Budget()
 
     async def connect(self, did: str, timeout_seconds: float) -> Peer:
         """
@@ -90,6 +89,10 @@ class Peers:
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_SECONDS)
         await self.local.crew.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.local.graves.wait()
+        await self.local.graves.close()
 
     def _is_ours(self, body: Body) -> bool:
         return isinstance(body, SIGNALS) and body.session is not None
@@ -119,7 +122,7 @@ class Peers:
 
     async def _hear_offer(self, sender: str, offer: Offer, session: str) -> None:
         try:
-            self._budgets.admit(sender, asyncio.get_running_loop().time())
+            self.local.budget.admit(sender, asyncio.get_running_loop().time())
             sdp.read_description(offer.sdp)
             await self._check_accepted(sender)
             relation = self.relations.get(sender) or self._add(sender)

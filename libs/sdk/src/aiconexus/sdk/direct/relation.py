@@ -234,6 +234,10 @@ class Relation:
         """An established connection is over."""
         self._line.note_lost(connection)
 
+    def note_refused(self, event: str, detail: str) -> None:
+        """The other side put something into the channel that we do not believe."""
+        self._line.note_foreign(event, detail)
+
     def note_left(self, reason: str) -> None:
         """The other side has left for good."""
         self._end(Happening.CLOSE, ChannelClosed(self.did, f"the peer left: {reason}"))
@@ -286,7 +290,7 @@ class Relation:
             await self._note_failed(negotiation, error)
             return
         if self._next is not negotiation or not connection.is_open:
-            await connection.close()
+            self.local.bury(connection)
             return
         metrics.note_established(asyncio.get_running_loop().time() - began)
         self._adopt(connection, negotiation.reason)
@@ -294,6 +298,7 @@ class Relation:
     def _adopt(self, connection: Connection, reason: str) -> None:
         """Use a connection from now on."""
         self._next = None
+        self.local.budget.give_back(self.did)
         self._line.adopt(connection, reason)
         self.happen(Happening.ESTABLISHED)
         connection.flush()

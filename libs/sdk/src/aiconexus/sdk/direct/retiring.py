@@ -72,7 +72,7 @@ class Retiring:
         finally:
             del self._left[session]
             self._relation.detach(connection)
-            self._local.crew.start(self._close(connection), f"retired-{session}")
+            self._local.graves.start(self._close(connection), f"retired-{session}")
 
     async def _drain(self, session: str) -> None:
         if self._local.mail is not None:
