@@ -31,6 +31,7 @@ class LossyLink:
         self._rate = rate
         self._cut = cut
         self._dice = random.Random(seed)
+        self._hears = True
 
     def __str__(self) -> str:
         return f"{self.lost} of {self.lost + self.passed} frames, {self.cuts} of them with the connection"
@@ -39,6 +40,10 @@ class LossyLink:
     def share(self) -> float:
         """What it has lost."""
         return self.lost / (self.lost + self.passed)
+
+    def deafen(self) -> None:
+        """Bring nothing back any more, not even the end."""
+        self._hears = False
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One connection."""
@@ -49,7 +54,7 @@ class LossyLink:
             aiohttp.ClientSession() as session,
             session.ws_connect(self._edge, protocols=[protocol], max_msg_size=0) as far,
         ):
-            back = asyncio.create_task(_copy(far, near))
+            back = asyncio.create_task(self._bring_back(far, near))
             count = 0
             async for message in near:
                 count += 1
@@ -68,11 +73,12 @@ class LossyLink:
             await near.close(code=WSCloseCode.GOING_AWAY)
         return near
 
-
-async def _copy(source: aiohttp.ClientWebSocketResponse, target: web.WebSocketResponse) -> None:
-    async for message in source:
-        await _send(target, message)
-    await target.close(code=source.close_code or 1001)
+    async def _bring_back(self, far: aiohttp.ClientWebSocketResponse, near: web.WebSocketResponse) -> None:
+        async for message in far:
+            if self._hears:
+                await _send(near, message)
+        if self._hears:
+            await near.close(code=far.close_code or 1001)
 
 
 async def _send(target: aiohttp.ClientWebSocketResponse | web.WebSocketResponse, message: aiohttp.WSMessage) -> None:

@@ -168,6 +168,7 @@ SECURITY_INCIDENTS = frozenset(
         "hello_missing",
         "foreign_frame",
         "signature_invalid",
+        "key_revoked",
     }
 )
 """What INCIDENT tells of attempts to deceive an agent."""

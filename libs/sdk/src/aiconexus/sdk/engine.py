@@ -161,6 +161,7 @@ class Engine:
             crew=self.crew,
             signal=self.live.signal,
             codec_for=self.discovery.codec_for,
+            resolve=self.discovery.resolve,
             mail=self.mail,
         )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiconexus.sdk.direct.local import Signal
     from aiconexus.sdk.direct.peer import Peer
     from aiconexus.sdk.direct.peers import Peers
+    from aiconexus.sdk.direct.vetting import Resolve
 
 WAITING_MAX = 256
 SIGNALS = (Offer, Answer, IceCandidate, Bye)
@@ -46,6 +47,7 @@ class Door:
         crew: Makes a crew for background work.
         signal: Reaches agents through the platform.
         codec_for: Says what an agent can read.
+        resolve: Says what the registry knows of agents.
         mail: What may take the direct road.
 
     """
@@ -61,6 +63,7 @@ class Door:
         crew: Callable[[], Crew],
         signal: "Signal",
         codec_for: Callable[[str], Awaitable[Codec]],
+        resolve: "Resolve",
         mail: Mail | None,
     ) -> None:
         self.settings = settings
@@ -72,6 +75,7 @@ class Door:
         self._crew = crew()
         self._signal = signal
         self._codec_for = codec_for
+        self._resolve = resolve
         self._mail = mail
         self._peers: Peers | None = None
         self._opening = asyncio.Lock()
@@ -156,6 +160,7 @@ class Door:
         from aiconexus.sdk.direct.local import Local  # noqa: PLC0415 - imports the stack
         from aiconexus.sdk.direct.peers import Peers  # noqa: PLC0415 - likewise
         from aiconexus.sdk.direct.servers import Servers  # noqa: PLC0415 - likewise
+        from aiconexus.sdk.direct.vetting import vet  # noqa: PLC0415 - likewise
 
         crew = self._new_crew()
         local = Local(
@@ -171,7 +176,9 @@ class Door:
             on_defect=crew.report,
         )
         local.mail = self._mail
-        return Peers(local, on_peer=self._notices.peer, on_error=self._notices.error)
+        peers = Peers(local, on_peer=self._notices.peer, on_error=self._notices.error)
+        crew.start(vet(peers, self._resolve, self.settings.vet_seconds), "direct-vetting")
+        return peers
 
     async def _list_servers(self) -> IceServers:
         question = ListServers(relay_only=self.settings.policy == "relay")

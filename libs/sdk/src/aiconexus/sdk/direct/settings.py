@@ -31,6 +31,7 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         rotate_seconds: When a connection is replaced by one with fresh keys; 0 never.
         heal_first_seconds: How long a silent connection may come back by itself, and the first pause between attempts.
         heal_max_seconds: The longest pause between attempts.
+        vet_seconds: How long a peer whose key was revoked may stay at most; the registry is asked that often.
         peers_max: Peers at a time.
         channels_max: Channels of one peer.
         message_max_bytes: The longest message of a channel.
@@ -53,6 +54,7 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     rotate_seconds: float = 86_400.0
     heal_first_seconds: float = 3.0
     heal_max_seconds: float = 60.0
+    vet_seconds: float = 4.0
     peers_max: int = 256
     channels_max: int = 64
     message_max_bytes: int = 64 * 1024 * 1024
@@ -70,6 +72,7 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
             "heartbeat_seconds",
             "dead_seconds",
             "heal_first_seconds",
+            "vet_seconds",
             "peers_max",
             "channels_max",
             "message_max_bytes",

@@ -1,0 +1,50 @@
+"""A revoked key loses its direct channels, too."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.integration.lossy import lossy
+from tests.integration.sdk_agents import Host, host_of
+
+from aiconexus.cli.platform import Platform
+from aiconexus.sdk import Agent
+from aiconexus.sdk.direct.states import ConnectionState
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+REVOCATION_SECONDS = 5.0
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
+    """Makes agents."""
+    async with host_of(platform, tmp_path) as host:
+        yield host
+
+
+async def test_revoked_peer_is_left_within_five_seconds(host: Host, platform: Platform) -> None:
+    """Its owner declares a stolen key void; whoever is connected with the thief learns it and leaves."""
+    async with lossy(platform.endpoints().ws, 0.0, cut=0.0, seed=1) as link:
+        thief = await host.open(host.make("binary", "stolen", url=link.url))
+        alice = await host.open(host.make())
+        peer = await alice.connect_to(thief.did)
+        gone = asyncio.Event()
+
+        @peer.on_state
+        def note(state: ConnectionState) -> None:
+            if state is ConnectionState.CLOSED:
+                gone.set()
+
+        # The thief does not hear that it is thrown out, and keeps its channel.
+        link.deafen()
+        owner = await host.open(Agent(thief.identity, platform.endpoints().nats, state=":memory:"))
+        await owner.revoke("stolen")
+        async with asyncio.timeout(REVOCATION_SECONDS):
+            await gone.wait()
+
+        assert "key_revoked" in [incident.event for incident in alice.incidents()]
+        assert peer.road == "relay"
+        await host.close()
