@@ -5,9 +5,11 @@
  * inside the channel both sides sign what they believe of each other (HELLO). Nothing counts before that.
  */
 
-import { bodyOf, checkFresh, partsOf, seal, split, unseal, wrap } from "./envelope.js";
+import { partsOf, seal, split, unseal, wrap } from "./envelope.js";
 import { base64, isSame } from "./bytes.js";
+import { checkCertificate, checkHello, helloOf, HelloRefused } from "./hello.js";
 import { Problem } from "./problems.js";
+import { Pulse } from "./pulse.js";
 import { DescriptionRefused, offerHash, readDescription } from "./sdp.js";
 import { readWord, writeWord } from "./words.js";
 
@@ -16,29 +18,15 @@ const TRICKLE_MS = 50;
 const TRICKLED_MAX = 64;
 const HELLO_MS = 5000;
 const HEARTBEAT_MS = 1000;
-const DEAD_MS = 3000;
-const LOST_MS = 15_000;
-const ECHOES_TO_RETURN = 2;
 const PENDING_MAX = 1024;
 const IDS_MAX = 256;
 const BATCH_MAX = 32;
-
-/** What is wrong with a HELLO, and which incident that is. */
-export class HelloRefused extends Problem {
-  constructor(incident, message) {
-    super("hello_refused", message);
-    this.incident = incident;
-  }
-}
 
 /** One session; once `run` has resolved it is a pipe for mail. */
 export class Connection {
   /** `direct` or `turn`. */
   road = "direct";
-  /** Milliseconds from a beat to its echo. */
-  rtt = null;
   isOpen = false;
-  isSilent = false;
   /** Bytes that the selected pair has carried. */
   carried = 0;
 
@@ -55,10 +43,7 @@ export class Connection {
   #candidates = [];
   #isTold = false;
   #untold = [];
-  #beats = new Map();
-  #count = 0;
-  #echoes = 0;
-  #provenAt = 0;
+  #pulse = new Pulse();
   #timers = [];
 
   /**
@@ -95,11 +80,22 @@ export class Connection {
     if (offer) await this.#until(this.#answerIt(offer));
     else await this.#until(this.#offerIt(more));
     await this.#until(this.#channelOpen.promise);
+    await checkCertificate(this.pc, this.bond);
     await this.#greet();
     this.isOpen = true;
-    this.#provenAt = performance.now();
+    this.#pulse.prove(performance.now());
     await this.look();
     this.#timers.push(setInterval(() => this.#beat(), HEARTBEAT_MS));
+  }
+
+  /** Milliseconds from a beat to its echo, or null. */
+  get rtt() {
+    return this.#pulse.rtt;
+  }
+
+  /** Whether nothing comes back at present. */
+  get isSilent() {
+    return this.#pulse.isSilent;
   }
 
   /** Take the answer to our offer. */
@@ -162,7 +158,7 @@ export class Connection {
   async #offerIt(more) {
     await this.pc.setLocalDescription();
     const { sdp } = this.pc.localDescription;
-    this.bond = { ours: readDescription(sdp), hash: await offerHash(sdp) };
+    this.bond = { ...this.#parties(), ours: readDescription(sdp), hash: await offerHash(sdp) };
     await this.owner.signal(this.did, "OFFER", { sdp, session: this.session, ...more });
     this.#letOut();
     const answer = await this.#answer.promise;
@@ -174,7 +170,7 @@ export class Connection {
   }
 
   async #answerIt(offer) {
-    this.bond = { theirs: readDescription(offer.sdp), hash: await offerHash(offer.sdp) };
+    this.bond = { ...this.#parties(), theirs: readDescription(offer.sdp), hash: await offerHash(offer.sdp) };
     await this.#describe({ type: "offer", sdp: offer.sdp });
     await this.pc.setLocalDescription();
     const { sdp } = this.pc.localDescription;
@@ -182,6 +178,10 @@ export class Connection {
     const body = { sdp, session: this.session, offer_hash: base64(this.bond.hash) };
     await this.owner.signal(this.did, "ANSWER", body, { in_reply_to: offer.id });
     this.#letOut();
+  }
+
+  #parties() {
+    return { us: this.owner.identity.did, them: this.did, session: this.session, role: this.role };
   }
 
   async #describe(description) {
@@ -224,30 +224,12 @@ export class Connection {
   }
 
   async #greet() {
-    const { identity } = this.owner;
-    const strong = (prints) => prints.filter((print) => print.startsWith("sha-256 "));
-    const { ours, theirs, hash } = this.bond;
-    this.bond = { ours: strong(ours), theirs: strong(theirs), hash };
-    const body = { session: this.session, role: this.role, fingerprints: this.bond.ours, peer_fingerprints: this.bond.theirs, offer_hash: base64(hash) };
-    const { sealed } = await seal(identity, this.did, "HELLO", body);
+    const { sealed } = await seal(this.owner.identity, this.did, "HELLO", helloOf(this.bond));
     this.send(wrap(sealed));
     const late = setTimeout(() => this.#hello.reject(new HelloRefused("hello_missing", "no HELLO came in time")), HELLO_MS);
-    await this.#until(this.#hello.promise.then((envelope) => this.#checkHello(envelope)));
+    await this.#until(this.#hello.promise.then((envelope) => checkHello(envelope, this.bond)));
     clearTimeout(late);
     this.#verified.resolve();
-  }
-
-  #checkHello(envelope) {
-    if (!envelope || envelope.type !== "HELLO") throw new HelloRefused("hello_missing", "it says something else first");
-    const wrong = (incident, text) => { throw new HelloRefused(incident, text); };
-    if (envelope.from !== this.did || envelope.to !== this.owner.identity.did) wrong("hello_invalid", "its HELLO is another's");
-    checkFresh(envelope);
-    const body = bodyOf(envelope);
-    if (body.session !== this.session) wrong("hello_invalid", "its HELLO is that of another session");
-    if (body.role !== (this.role === "offerer" ? "answerer" : "offerer")) wrong("hello_invalid", "it claims our role");
-    if (!isSet(body.fingerprints, this.bond.theirs)) wrong("fingerprint_mismatch", "its fingerprints are not those of its description");
-    if (!isSet(body.peer_fingerprints, this.bond.ours)) wrong("fingerprint_mismatch", "it was given other fingerprints than ours");
-    if (!isSame(body.offer_hash, this.bond.hash)) wrong("offer_hash_mismatch", "it means another offer");
   }
 
   #until(promise) {
@@ -288,7 +270,7 @@ export class Connection {
       case "ping":
         return this.send(writeWord("pong", facts[0]));
       case "pong":
-        return this.#echo(facts[0]);
+        return this.#pulse.echo(facts[0], performance.now()) && this.owner.back(this);
       case "channel":
         return this.send(writeWord("channel_no", facts[1], "refused", "a page opens no further channels"));
       case "bye":
@@ -303,29 +285,11 @@ export class Connection {
   }
 
   #beat() {
-    const silentMs = performance.now() - this.#provenAt;
-    if (silentMs > LOST_MS) return this.end(failed("no sign of life"));
-    if (silentMs > Math.max(DEAD_MS, 4 * (this.rtt ?? 0)) && !this.isSilent) {
-      this.isSilent = true;
-      this.#echoes = 0;
-      this.owner.silent(this);
-    }
-    this.#beats.set(++this.#count, performance.now());
-    this.#beats.delete(this.#count - LOST_MS / HEARTBEAT_MS);
-    this.send(writeWord("ping", this.#count));
+    const now = performance.now();
+    if (this.#pulse.isLost(now)) return this.end(failed("no sign of life"));
+    if (this.#pulse.hasFallenSilent(now)) this.owner.silent(this);
+    this.send(writeWord("ping", this.#pulse.beat(now)));
     return this.look().then(() => this.owner.changed(this.did));
-  }
-
-  #echo(number) {
-    const sentAt = this.#beats.get(number);
-    if (sentAt === undefined) return;
-    this.#beats.delete(number);
-    this.#provenAt = performance.now();
-    const ms = this.#provenAt - sentAt;
-    this.rtt = this.rtt === null ? ms : this.rtt + (ms - this.rtt) / 8;
-    if (!this.isSilent || ++this.#echoes < ECHOES_TO_RETURN) return;
-    this.isSilent = false;
-    this.owner.back(this);
   }
 }
 
@@ -337,4 +301,3 @@ async function openFrame(data) {
 }
 
 const failed = (message) => new Problem("connection_failed", message, { retryable: true });
-const isSet = (one, other) => [...one].sort().join() === [...other].sort().join();

@@ -234,9 +234,7 @@ export class Peers {
     if (pending?.role === "offerer" && !pending.pc.remoteDescription && this.identity.did > from) return;
     const session = body.session ?? id;
     peer.answering = this.#answer(peer, session, { sdp: body.sdp, id }, body.reason);
-    peer.answering.catch((error) => {
-      this.signal(from, "BYE", { session, problem: error.problem ?? "internal" }).catch(() => {});
-    });
+    peer.answering.catch((error) => error.incident || this.#sayBye(from, session, error));
     pending?.end(Object.assign(new Problem("connection_failed", "the peer offers by itself"), { isCrossed: true }));
   }
 
@@ -263,7 +261,7 @@ export class Peers {
       await connection.run(offer, more);
     } catch (error) {
       connection.end(error);
-      if (error.incident) this.incident(error.incident, connection, error);
+      if (error.incident) this.#accuse(connection, error);
       if (peer.attempt === connection) {
         Object.assign(peer, { attempt: null, error });
         if (!peer.current) this.#say(peer, "failed");
@@ -274,6 +272,16 @@ export class Peers {
     }
     this.#use(peer, connection);
     return connection;
+  }
+
+  /** The other side is not who it should be, or wants what nobody may: it hears that, and operators, too. */
+  #accuse(connection, error) {
+    this.incident(error.incident, connection, error);
+    this.#sayBye(connection.did, connection.session, error);
+  }
+
+  #sayBye(did, session, { problem = "internal" }) {
+    this.signal(did, "BYE", { session, problem }).catch((error) => this.refuse(error));
   }
 
   /** Make before break: the one before goes once nothing needs it any more. */

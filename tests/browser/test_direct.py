@@ -68,6 +68,41 @@ async def test_both_connect_at_once(browser: Browser, site: str, edge: str, host
         assert theirs == (await ours).session
 
 
+async def test_keys_are_replaced_in_use(browser: Browser, site: str, edge: str, host: Host) -> None:
+    """Both sides move to a connection with fresh keys while messages flow, and none of them is lost."""
+    agent = host.make("nats")
+    heard = listening(agent)
+    await host.open(agent)
+    async with visiting(browser, site, edge) as visitor:
+        did = await visitor.did()
+        before = (await agent.connect_to(did)).session
+        talking = asyncio.create_task(exchange(visitor, agent, heard, 500))
+        await agent.rotate_keys()
+        told, contents = await talking
+        after = await visitor.run("([did]) => agent.peers.get(did).current.session", agent.identity.did)
+
+        assert before != after == agent.peers[did].session
+        assert Told(got=500, processed=500, in_order=True, roads=["direct"], refused=0) == told
+        assert list(range(500)) == contents
+
+
+async def test_lost_channel_is_healed(browser: Browser, site: str, edge: str, host: Host) -> None:
+    """When the channel dies the relay carries on at once, and a new channel comes by itself."""
+    agent = host.make("nats")
+    heard = listening(agent)
+    await host.open(agent)
+    async with visiting(browser, site, edge) as visitor:
+        await connect_from_page(visitor, agent.identity.did)
+        await visitor.run("([did]) => agent.peers.get(did).current.channel.close()", agent.identity.did)
+        await visitor.say("are we still in touch?")
+        await visitor.see_line("are we still in touch?", "processed")
+        await expect(visitor.page.locator("#road")).to_have_attribute("data-road", "direct", timeout=SECONDS * 1000)
+        await visitor.say("and now?")
+        await visitor.see_line("and now?", "processed", "direct")
+
+        assert ["are we still in touch?", "and now?"] == await heard.contents(2)
+
+
 @pytest.mark.browser
 async def test_ten_thousand_each_way(browser: Browser, site: str, edge: str, host: Host) -> None:
     """Ten thousand messages each way at once: verified, in order, none lost or doubled, none by the relay."""
