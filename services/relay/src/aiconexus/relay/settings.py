@@ -49,7 +49,7 @@ class RelaySettings(ServiceSettings, frozen=True, kw_only=True):
     sweep_entries_max: Positive = 100_000
     """Expiry dates kept in memory; with more, the mailboxes are walked again when these have passed."""
 
-    ack_wait_seconds: Annotated[float, Meta(ge=0)] = 0.0
+    ack_wait_seconds: Annotated[float, Meta(ge=0)] = 21_600.0
     """How long a recipient that is connected may leave an envelope unacknowledged before retry takes it over, and gives
     it up after three times as long; must be longer than mail waits for its turn and any handler takes. 0: for ever."""
 
