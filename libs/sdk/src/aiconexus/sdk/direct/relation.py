@@ -241,7 +241,8 @@ class Relation:
     def note_left(self, reason: str) -> None:
         """The other side has left for good."""
         self._end(Happening.CLOSE, ChannelClosed(self.did, f"the peer left: {reason}"))
-        self.local.crew.start(self._line.close(), f"left-{self.did}")
+        if self.current is not None:
+            self.local.bury(self.current)
 
     def note_incident(self, event: str, detail: str) -> None:
         """Have something kept that operators should know of."""
