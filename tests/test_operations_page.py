@@ -15,6 +15,8 @@ from aiconexus.runtime.settings import load
 COMPOSE = (ROOT / "compose.yaml").read_text()
 OPERATIONS = (DOCS / "operations.md").read_text()
 LINES_MAX = 250
+SHARED = {"signaling": ("turn",)}
+"""Secrets that somebody else knows, too."""
 ROOM_BYTES = 256 * 1024 * 1024
 SET = re.compile(r"^ +(AICONEXUS_[A-Z]+)_([A-Z_]+): (\S+)", re.MULTILINE)
 
@@ -50,15 +52,21 @@ def test_page_stays_readable() -> None:
 def test_compose_sets_what_the_service_needs(service: str, tmp_path: Path) -> None:
     """The variables that compose.yaml gives to a service are its settings, and none is missing."""
     prefix = f"AICONEXUS_{service.upper()}"
-    variables = {f"{owner}_{name}": value.strip('"') for owner, name, value in SET.findall(COMPOSE) if owner == prefix}
-    secrets = {name: value for name, value in variables.items() if name.endswith("SEED_FILE")}
+    given = {f"{owner}_{name}": _given(value) for owner, name, value in SET.findall(COMPOSE) if owner == prefix}
+    secrets = {name: value for name, value in given.items() if value.startswith("/run/secrets/")}
     for name in secrets:
         kind = {"ISSUER": "A", "XKEY": "X"}.get(name.removeprefix(prefix + "_").partition("_")[0], "U")
-        variables[name] = _seed_file(tmp_path / name, kind)
-    settings = load(settings_of(service), service, variables)
+        given[name] = _seed_file(tmp_path / name, kind)
+    settings = load(settings_of(service), service, given)
+    owners = {value.removeprefix("/run/secrets/").partition(".")[0].partition("-")[0] for value in secrets.values()}
 
     assert ("nats://nats:4222",) == settings.nats_urls
-    assert {f"/run/secrets/{service}"} == {value.partition(".")[0].partition("-")[0] for value in secrets.values()}
+    assert {service, *SHARED.get(service, ())} == owners
+
+
+def _given(text: str) -> str:
+    """What compose makes of a value if nobody sets anything."""
+    return re.sub(r"\$\{\w+:-(.*)\}", r"\1", text.strip('"'))
 
 
 def _seed_file(path: Path, letter: str) -> str:

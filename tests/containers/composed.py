@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ PROJECT_LABEL = "com.docker.compose.project"
 IMAGE_USER = "10001"
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.2
+RELAY_PORTS = 8
 FETCH = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8080/metrics').read().decode())"
 
 
@@ -33,20 +35,26 @@ class Composed:
     Args:
         home: A folder that does not exist yet, for its keys.
         name: Tells the sets of one run apart.
+        turn: The address of this machine at which agents and containers reach a TURN server; none without.
 
     """
 
-    def __init__(self, home: Path, name: str) -> None:
+    def __init__(self, home: Path, name: str, turn: str = "") -> None:
         self.project = f"{PREFIX}{os.getpid()}-{name}"
         self._home = home
         self._scale: dict[str, int] = {}
         self._ports = {"EDGE": _free_port(), "NATS": _free_port()}
         extra = home.with_suffix(".env")
         self._compose = DockerCompose(ROOT, build=True, env_file=[str(home / "compose.env"), str(extra)])
-        _run([str(Path(sys.executable).with_name("aiconexus")), "init", "--home", str(home)])
-        self._settings = dict(line.split("=") for line in (home / "compose.env").read_text().splitlines())
+        first = _free_ports(RELAY_PORTS + 2) if turn else 0
+        turning = ["--turn", f"{turn}:{first}"] if turn else []
+        _run([str(Path(sys.executable).with_name("aiconexus")), "init", "--home", str(home), *turning])
+        self._settings = dict(line.split("=", 1) for line in (home / "compose.env").read_text().splitlines())
         # The ports are chosen here, because one that the engine chooses is another after a restart.
         lines = [f"AICONEXUS_PUBLISHED_{service}_PORT={port}" for service, port in self._ports.items()]
+        if turn:
+            ports = {"TURNS_PORT": first + 1, "TURN_MIN_PORT": first + 2, "TURN_MAX_PORT": first + RELAY_PORTS + 1}
+            lines += [f"AICONEXUS_{name}={port}" for name, port in ports.items()]
         extra.write_text("\n".join([*lines, f"COMPOSE_PROJECT_NAME={self.project}", "AICONEXUS_TAG=test", ""]))
 
     def start(self) -> None:
@@ -184,3 +192,17 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _free_ports(count: int) -> int:
+    """The first of some in a row that nobody uses, beyond those that the system hands out to whoever asks for any."""
+    for first in range(20_000 + os.getpid() % 1_000, 32_000, count):
+        with ExitStack() as stack:
+            try:
+                for number in range(first, first + count):
+                    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                        stack.enter_context(socket.socket(type=kind)).bind(("", number))
+            except OSError:
+                continue
+            return first
+    raise RuntimeError(count)

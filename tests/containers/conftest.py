@@ -7,7 +7,15 @@ from subprocess import CalledProcessError
 import pytest
 from tests.containers.composed import Composed, sweep
 
-OURS = ("AICONEXUS_HOME", "AICONEXUS_UID", "AICONEXUS_GID", "AICONEXUS_TAG", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME")
+OURS = (
+    "AICONEXUS_HOME",
+    "AICONEXUS_UID",
+    "AICONEXUS_GID",
+    "AICONEXUS_TAG",
+    "COMPOSE_FILE",
+    "COMPOSE_PROJECT_NAME",
+    "COMPOSE_PROFILES",
+)
 """What compose would rather believe than the file that names our set."""
 
 

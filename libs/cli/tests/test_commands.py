@@ -192,6 +192,28 @@ def test_init_prepares_a_home_twice(tmp_path: Path) -> None:
     assert '"sync_interval": "always"' in config
 
 
+def test_init_tells_compose_of_a_turn_server(tmp_path: Path) -> None:
+    """Whoever says where agents reach it gets one of his own, over TLS as well once there is a certificate."""
+    first = aiconexus("init", "--turn", "turn.example.org", home=tmp_path)
+    settings = dict(line.split("=", 1) for line in (tmp_path / "compose.env").read_text().splitlines())
+    (tmp_path / "turn" / "cert.pem").touch()
+    second = aiconexus("init", "--turn", "192.0.2.7:80", home=tmp_path)
+    secured = dict(line.split("=", 1) for line in (tmp_path / "compose.env").read_text().splitlines())
+
+    assert (0, 0) == (first.returncode, second.returncode)
+    assert ("turn", "turn.example.org", "3478") == (
+        settings["COMPOSE_PROFILES"],
+        settings["AICONEXUS_TURN_HOST"],
+        settings["AICONEXUS_TURN_PORT"],
+    )
+    assert (
+        "turn:turn.example.org:3478?transport=udp,turn:turn.example.org:3478?transport=tcp"
+        == (settings["AICONEXUS_TURN_URLS"])
+    )
+    assert secured["AICONEXUS_TURN_URLS"].endswith(",turns:192.0.2.7:5349?transport=tcp")
+    assert "stun:192.0.2.7:80" == secured["AICONEXUS_STUN_URLS"]
+
+
 def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
     """A second key with the same name is refused."""
     key = str(tmp_path / "a.key")

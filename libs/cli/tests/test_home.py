@@ -34,6 +34,15 @@ def test_the_directory_names_the_services(home: Home) -> None:
     assert home.platform_did == directory.services["identity"]
 
 
+def test_the_secret_of_turn_servers_is_made_once(home: Home) -> None:
+    """It is for its owner alone, and stays."""
+    before = home.turn_secret_file.read_text()
+    home.ensure()
+
+    assert (before, 0o400) == (home.turn_secret_file.read_text(), stat.S_IMODE(home.turn_secret_file.stat().st_mode))
+    assert len(before.strip()) >= 32
+
+
 def test_keys_are_made_once(home: Home) -> None:
     """A second start keeps every identity."""
     before = {name: home.secret_file(name).read_text() for name in SECRETS}

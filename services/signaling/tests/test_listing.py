@@ -109,6 +109,16 @@ async def test_silent_servers_do_not_hold_up_the_answer(world: World, ann: Agent
     assert time.monotonic() - began < 1
 
 
+async def test_a_server_may_be_reached_elsewhere_from_here(world: World, ann: Agent) -> None:
+    """Agents are told its own name, though it is probed at another one."""
+    async with stun_server() as port:
+        url = f"stun:turn.invalid:{port}"
+        async with world.signaling(stun_urls=(url,), probe_hosts=("turn.invalid=127.0.0.1",), **QUICK):
+            body = await ask(ann, world)
+
+    assert [(url,)] == [server.urls for server in body.servers]
+
+
 async def test_relay_only_names_no_stun_server(world: World, ann: Agent) -> None:
     """Who wants to hide its addresses is not sent to where they are told."""
     async with stun_server() as port, world.signaling(stun_urls=(f"stun:127.0.0.1:{port}",), **QUICK):

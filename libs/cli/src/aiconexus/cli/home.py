@@ -2,6 +2,8 @@
 A platform's home: the folder that holds its keys, its bus configuration and, for `up`, its data.
 
     secrets/<name>.seed   one line each, only for their owner
+    secrets/turn.secret   what signaling and TURN servers share
+    turn/                 cert.pem and key.pem of a TURN server, if it shall speak TLS
     directory.json        the services' public names, for everybody
     nats.conf             written by `init`; `up` writes its own into run/
     compose.env           written by `init`: what compose.yaml has to know of this home
@@ -9,6 +11,7 @@ A platform's home: the folder that holds its keys, its bus configuration and, fo
 """
 
 import os
+import secrets
 from pathlib import Path
 
 import msgspec
@@ -29,6 +32,8 @@ SECRETS: dict[str, Kind] = {
     "identity-xkey": Kind.CURVE,
 }
 """Every secret of a platform and what it is for; those of identity are only for identity."""
+
+TURN_SECRET_BYTES = 32
 
 LOOSE_BITS = 0o077
 PUBLIC_BITS = 0o644
@@ -89,6 +94,16 @@ class Home:
         """The file of one of `SECRETS`."""
         return self.path / "secrets" / f"{name}.seed"
 
+    @property
+    def turn_secret_file(self) -> Path:
+        """What signaling and TURN servers share."""
+        return self.path / "secrets" / "turn.secret"
+
+    @property
+    def turn(self) -> Path:
+        """The certificate of a TURN server, which the operator puts here."""
+        return self.path / "turn"
+
     def ensure(self) -> None:
         """
         Make every key that is not there yet, and the directory from them.
@@ -104,6 +119,9 @@ class Home:
             file = self.secret_file(name)
             if not file.exists():
                 write_secret(file, seed_text(kind, os.urandom(SEED_BYTES)))
+        if not self.turn_secret_file.exists():
+            write_secret(self.turn_secret_file, secrets.token_urlsafe(TURN_SECRET_BYTES))
+        self.turn.mkdir(mode=0o755, exist_ok=True)
         services = {service: self.key(service).did for service in SERVICES}
         directory = Directory(services, self._operators())
         write_public(self.directory_file, msgspec.json.format(msgspec.json.encode(directory), indent=2) + b"\n")
@@ -137,8 +155,8 @@ class Home:
         user, group = os.getuid(), os.getgid()
         if user == 0:
             user = group = CONTAINER_USER
-            for name in SECRETS:
-                os.chown(self.secret_file(name), user, group)
+            for file in (*(self.secret_file(name) for name in SECRETS), self.turn_secret_file):
+                os.chown(file, user, group)
         return {"AICONEXUS_HOME": str(self.path), "AICONEXUS_UID": str(user), "AICONEXUS_GID": str(group)}
 
     @property

@@ -8,8 +8,9 @@ open port alone would prove nothing: a server with another secret, or without a 
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from aioice import stun
@@ -58,11 +59,15 @@ class Prober:
     Args:
         deadline_seconds: How long one attempt may take, whatever the server does.
         authorities: A file with certificates that TLS trusts instead of the system's.
+        hosts: Where servers are reached from here, by their hosts, where that is another place than for agents.
 
     """
 
-    def __init__(self, deadline_seconds: float, authorities: str | None = None) -> None:
+    def __init__(
+        self, deadline_seconds: float, authorities: str | None = None, hosts: Mapping[str, str] | None = None
+    ) -> None:
         self._deadline_seconds = deadline_seconds
+        self._hosts = hosts or {}
         self._tls = ssl.create_default_context(cafile=authorities)
 
     async def probe(self, address: Address, logins: Sequence[Login] = ()) -> Probed:
@@ -103,7 +108,7 @@ class Prober:
             raise ProbeFailed(Fault.UNREACHABLE, str(error)) from error
 
     async def _connect(self, address: Address, login: Login | None) -> Client:
-        loop, place = asyncio.get_running_loop(), (address.host, address.port)
+        loop, place = asyncio.get_running_loop(), (self._hosts.get(address.host, address.host), address.port)
         given = (
             place,
             login.username if login else None,
@@ -114,8 +119,8 @@ class Prober:
         if address.transport == "udp":
             _, udp = await loop.create_datagram_endpoint(lambda: TurnClientUdpProtocol(*given), remote_addr=place)
             return udp
-        tls = self._tls if address.is_secure else None
-        _, tcp = await loop.create_connection(lambda: TurnClientTcpProtocol(*given), *place, ssl=tls)
+        tls: dict[str, Any] = {"ssl": self._tls, "server_hostname": address.host} if address.is_secure else {}
+        _, tcp = await loop.create_connection(lambda: TurnClientTcpProtocol(*given), *place, **tls)
         return tcp
 
 

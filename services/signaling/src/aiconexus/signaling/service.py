@@ -107,7 +107,8 @@ class _Signaling:
 
 def _prober(settings: SignalingSettings) -> Prober:
     try:
-        return Prober(settings.probe_deadline_seconds, settings.turn_authorities_file)
+        hosts = dict(pair.split("=", 1) for pair in settings.probe_hosts)
+        return Prober(settings.probe_deadline_seconds, settings.turn_authorities_file, hosts)
     except OSError as error:
         raise SettingsError([f"AICONEXUS_SIGNALING_TURN_AUTHORITIES_FILE: {error}"]) from error
 

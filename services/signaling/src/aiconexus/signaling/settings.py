@@ -48,6 +48,9 @@ class SignalingSettings(ServiceSettings, frozen=True, kw_only=True):
     probe_seconds: Seconds = 20.0
     """Between two probes of a server that works; with the defaults, one that died is named for 30 s at most."""
 
+    probe_hosts: tuple[Annotated[str, Meta(pattern=r"^[^=]+=[^=]+$")], ...] = ()
+    """`HOST=OTHER`: servers at the first are probed at the second, because they are reached there from here."""
+
     probe_deadline_seconds: Annotated[float, Meta(gt=0, le=10)] = 2.0
     """How long one probe may take."""
 

@@ -16,6 +16,9 @@ def init(
     log: Annotated[
         str, typer.Option(help="Where the bus logs, as its own process sees it; nothing means standard error.")
     ] = "/var/log/nats/nats.log",
+    turn: Annotated[
+        str, typer.Option(help="HOST or HOST:PORT at which agents reach a TURN server of our own; none without.")
+    ] = "",
     sync: Annotated[
         bool, typer.Option("--sync", help="Survive power failures: write every envelope through to the disk.")
     ] = False,
@@ -27,6 +30,7 @@ def init(
     """
     from aiconexus.bus.accounts import render_server_config
     from aiconexus.cli.home import Home, write_public
+    from aiconexus.cli.turn import turn_settings
 
     host, port = host_and_port(listen, "--listen")
     monitor_host, monitor_port = host_and_port(monitor, "--monitor")
@@ -42,7 +46,7 @@ def init(
         sync_always=sync,
     )
     write_public(place.path / "nats.conf", render_server_config(plan).encode())
-    settings = place.compose_settings()
+    settings = place.compose_settings() | (turn_settings(place, turn) if turn else {})
     compose_env = place.path / "compose.env"
     write_public(compose_env, "".join(f"{name}={text}\n" for name, text in settings.items()).encode())
     typer.echo(f"{place.path}: secrets/ (keep them), nats.conf, directory.json and compose.env")
