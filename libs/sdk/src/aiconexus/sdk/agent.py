@@ -6,19 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from aiconexus.protocol.bodies import (
-    AgentCard,
-    Body,
-    Intent,
-    Message,
-    Policy,
-    Presence,
-    Register,
-    Revoke,
-    Revoked,
-    Unregister,
-    Unregistered,
-)
+from aiconexus.protocol import bodies
+from aiconexus.protocol.bodies import AgentCard, Body, Intent, Message, Policy, Presence, Register
 from aiconexus.protocol.errors import Refused
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.sdk.calling import Calling
@@ -38,6 +27,7 @@ from aiconexus.sdk.profile import Profile
 from aiconexus.sdk.road_edge import BINARY
 from aiconexus.sdk.roads import road_maker
 from aiconexus.sdk.rows import OutRow
+from aiconexus.sdk.sharing.sharing import Sharing
 
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.peer import Peer
@@ -134,6 +124,13 @@ class Agent:
         """Send a MESSAGE to one of those who are here and have a capability."""
         self.broadcast = fanout.broadcast
         """Send a MESSAGE to all agents that fit."""
+        sharing = self._sharing = Sharing(self, handlers, notices)
+        self.share = sharing.share
+        """Bring a file to another agent."""
+        self.receive_files = sharing.receive_files
+        """Take files that others share, into a folder."""
+        self.on_file = sharing.on_file
+        """Decorator: has a callback told of each file that has come."""
         self._engine: Engine | None = None
 
     def _expose_direct(self, connecting: Connecting, notices: Notices) -> None:
@@ -226,6 +223,7 @@ class Agent:
         """Let running handlers end, tell their senders, and leave."""
         if self._engine is not None:
             await self._engine.close()
+        self._sharing.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -382,12 +380,12 @@ class Agent:
 
     async def unregister(self, reason: str | None = None) -> None:
         """Leave at once and say why, then close."""
-        await self._open.link.services.ask("identity", Unregister(reason=reason), Unregistered)
+        await self._open.link.services.ask("identity", bodies.Unregister(reason=reason), bodies.Unregistered)
         await self.close()
 
     async def revoke(self, reason: str | None = None) -> None:
         """Declare this identity's key void, for ever, then close."""
-        await self._open.link.services.ask("identity", Revoke(reason=reason), Revoked)
+        await self._open.link.services.ask("identity", bodies.Revoke(reason=reason), bodies.Revoked)
         await self.close()
 
     @property
