@@ -118,18 +118,20 @@ class Member:
 
     def note_open(self, did: str) -> None:
         """There is a channel with a member."""
-        if did in self._ways:
-            self._ways[did].leave()
+        self._settle(did)
 
     def note_met(self, did: str) -> None:
         """A neighbour hands on."""
         self.edges.note(did)
-        self._use_ways()
+        if len(self.junction.neighbours) == 1:
+            self._settle_all()
 
     def note_shut(self, did: str) -> None:
         """The channel with a member is silent or over."""
         self.edges.note(did)
-        self._use_ways()
+        self._settle(did)
+        if not self.junction.neighbours:
+            self._settle_all()
 
     def take_hop(self, hop: Hop) -> None:
         """A neighbour has handed us a frame."""
@@ -164,15 +166,17 @@ class Member:
             self._ways[did] = Way(did, self._engine.mail, self._sending, self._hear_from_afar)
         return self._ways[did]
 
-    def _use_ways(self) -> None:
-        """Have mail go over others to everybody who is here and with whom there is no channel."""
+    def _settle(self, did: str) -> None:
+        """Have mail go over others to a member who is here, where there is no channel and somebody to hand it on."""
+        is_near = did in self.junction.channels or not self.junction.neighbours
+        if not is_near and self.membership.is_here(did):
+            self._way(did).use()
+        elif did in self._ways:
+            self._ways[did].leave()
+
+    def _settle_all(self) -> None:
         for did in self.membership.everybody - {self.us}:
-            is_away = did not in self.membership.topology.members or not self.membership.is_here(did)
-            if did in self.junction.channels or is_away or not self.junction.neighbours:
-                if did in self._ways:
-                    self._ways[did].leave()
-            else:
-                self._way(did).use()
+            self._settle(did)
 
     def _take_own(self, hop: Hop) -> None:
         self._way(hop.sender).take(hop)
@@ -198,7 +202,7 @@ class Member:
         changed.set()
         self._routes = None
         self.edges.want(self.membership.topology.neighbours(self.us))
-        self._use_ways()
+        self._settle_all()
 
     def _measure(self) -> dict[str, float]:
         found = {}
@@ -234,8 +238,9 @@ class Member:
         now = asyncio.get_running_loop().time
         try:
             async for presence in self._engine.attention.watch(dids):
-                self.membership.note_presence(presence.did, online=presence.online, now=now())
-                self._use_ways()
+                if presence.did in self.membership.everybody and presence.did != self.us:
+                    self.membership.note_presence(presence.did, online=presence.online, now=now())
+                    self._settle(presence.did)
         except AiconexusError:
             # Asked again soon; who is connected to us says enough until then.
             return

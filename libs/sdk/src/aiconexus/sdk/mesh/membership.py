@@ -31,11 +31,8 @@ class Membership:
         self._admitted: dict[str, str | None] = {}
         self._began = now
         self.topology = base
-
-    @property
-    def everybody(self) -> frozenset[str]:
+        self.everybody = frozenset(base.members)
         """All members, those who are gone included."""
-        return frozenset(self.base.members).union(self._admitted)
 
     @property
     def gone(self) -> frozenset[str]:
@@ -43,8 +40,8 @@ class Membership:
         return self._gone
 
     def is_here(self, did: str) -> bool:
-        """Whether a member was there when we last heard of it."""
-        return did in self._seen and did not in self._away
+        """Whether a member was there when we last heard of it, and is part of the topology."""
+        return did in self._seen and did not in self._away and did not in self._gone
 
     def admit(self, did: str, shard: str | None = None) -> bool:
         """
@@ -66,6 +63,7 @@ class Membership:
         except ImpossibleTopology:
             self._admitted = before
             raise
+        self.everybody |= {did}
         return True
 
     def note_presence(self, did: str, *, online: bool, now: float) -> None:
