@@ -62,7 +62,7 @@ demo *args:
 
 # A benchmark: ./dev bench NAME [ARGS]
 bench name *args:
-    @name="$1"; shift; python "bench/$name.py" "$@"
+    @name="$1"; shift; python -m "bench.$name" "$@"
 
 # The services on this machine, until interrupted
 up *args:
