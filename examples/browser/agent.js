@@ -113,8 +113,9 @@ export class Agent extends EventTarget {
     return this.store.remember(`platform ${url}`, undefined);
   }
 
-  /** Count and tell of what we do not believe. */
+  /** Count and tell of what we do not believe; what may be better in a second is no refusal. */
   refuse(error) {
+    if (error.retryable) return;
     this.refusals += 1;
     this.tell("refused", { error });
   }

@@ -4,7 +4,7 @@
  * Nothing that arrives counts before its signature was verified, and an answer only from the service that was asked.
  */
 
-import { bodyOf, checkFresh, frameOf, opaque, partsOf, REPLY_MAX_BYTES, seal, Seen, split, unseal } from "./envelope.js";
+import { bodyOf, checkFresh, frameOf, partsOf, REPLY_MAX_BYTES, seal, Seen, split, unseal } from "./envelope.js";
 import { keyText } from "./did.js";
 import { Problem } from "./problems.js";
 
@@ -62,7 +62,7 @@ export class Edge {
 
   /** Connect, and come back whenever the connection is lost. */
   start() {
-    if (this.state === "closed") this.#failures = 0;
+    this.#failures = 0;
     this.#connect();
   }
 
@@ -121,7 +121,8 @@ export class Edge {
 
   #connect() {
     this.#clear();
-    this.#say("connecting", "Connecting …");
+    // While it comes back, the page goes on saying why it is away.
+    if (!this.#failures) this.#say("connecting", "Connecting …");
     let socket;
     try {
       socket = this.#socket = new WebSocket(this.url, ["ioap.v1"]);
@@ -216,7 +217,7 @@ export class Edge {
     if (to !== this.identity.did && !isPresence) throw new Problem("refused", `a ${type} for somebody else`);
     if (place) return this.onEnvelope(envelope, place);
     checkFresh(envelope);
-    const ids = this.#waiting.has(in_reply_to) ? [in_reply_to] : receiptIds(envelope, this.services.relay);
+    const ids = this.#waiting.has(in_reply_to) ? [in_reply_to] : receiptIds(envelope, this.services);
     const waiting = ids.map((id) => this.#waiting.get(id)).filter(Boolean);
     if (!waiting.length) {
       this.#seen.admit(from, envelope.id);
@@ -289,9 +290,9 @@ async function open(data) {
   return { envelope: await unseal(sealed, REPLY_MAX_BYTES), place };
 }
 
-/** The ids that a receipt of the relay answers at once. */
-function receiptIds(envelope, relay) {
-  if (envelope.type !== "RECEIPT" || envelope.from !== relay) return [];
+/** The ids that a receipt of relay or signaling answers at once. */
+function receiptIds(envelope, { relay, signaling }) {
+  if (envelope.type !== "RECEIPT" || ![relay, signaling].includes(envelope.from)) return [];
   return bodyOf(envelope).items.map((item) => item.id);
 }
 
@@ -302,8 +303,3 @@ function itemOf(answer, id) {
 }
 
 const problemIn = ({ problem, message, code, retryable }) => new Problem(problem, message, { code, retryable });
-
-/** An entry of MAIL, verified. */
-export async function openItem(item) {
-  return unseal(opaque(item).sealed);
-}

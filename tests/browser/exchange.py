@@ -9,11 +9,11 @@ from tests.integration.sdk_agents import Heard
 from aiconexus.sdk import Agent
 
 WINDOW = 256
-SECONDS = 120.0
+SECONDS = 300.0
 
 TALK = """
 async ([did, count, window]) => {
-  const got = [], roads = new Set(), done = new Set();
+  const got = [], refused = [], roads = new Set(), done = new Set();
   let wake = () => {};
   const note = ({ detail: { line } }) => {
     if (line.peer !== did || typeof line.content !== 'number') return;
@@ -23,6 +23,7 @@ async ([did, count, window]) => {
     wake();
   };
   agent.addEventListener('line', note);
+  agent.addEventListener('refused', ({ detail: { error } }) => refused.push(String(error)));
   let sent = 0;
   const sending = [];
   while (done.size < count || got.length < count) {
@@ -32,7 +33,7 @@ async ([did, count, window]) => {
   await Promise.all(sending);
   agent.removeEventListener('line', note);
   const inOrder = got.every((content, at) => content === at);
-  return { got: got.length, processed: done.size, in_order: inOrder, roads: [...roads], refused: agent.refusals };
+  return { got: got.length, processed: done.size, in_order: inOrder, roads: [...roads], refused };
 }
 """
 
@@ -44,7 +45,7 @@ class Told(msgspec.Struct, frozen=True):
     processed: int
     in_order: bool
     roads: list[str]
-    refused: int
+    refused: list[str]
 
 
 async def exchange(visitor: Visitor, agent: Agent, heard: Heard, count: int) -> tuple[Told, list[object]]:

@@ -86,13 +86,15 @@ async def test_mail_survives_a_lost_edge(
     async with visiting(browser, site, edge) as visitor:
         did = await visitor.did()
         await platform.kill("edge")
-        await visitor.see_state("offline")
-        await visitor.choose(agent.identity.did)
-        await visitor.say("are you there?")
-        await visitor.see_line("are you there?", "waiting")
-        await agent.send(did, "I am")
-        await visitor.page.reload()
-        await platform.restart("edge")
+        try:
+            await visitor.see_state("offline")
+            await visitor.choose(agent.identity.did)
+            await visitor.say("are you there?")
+            await visitor.see_line("are you there?", "waiting")
+            await agent.send(did, "I am")
+            await visitor.page.reload()
+        finally:
+            await platform.restart("edge")
         await visitor.see_state("online")
         delivery = await heard.next()
         await visitor.choose(agent.identity.did)

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-SECONDS = 15.0
+SECONDS = 30.0
+expect.set_options(timeout=SECONDS * 1000)
 
 
 class Visitor:
