@@ -62,19 +62,23 @@ async def udp(mode: str) -> AsyncIterator[tuple[int, Udp]]:
 @asynccontextmanager
 async def tcp(*, mode: str = "answers") -> AsyncIterator[int]:
     """The same over TCP."""
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         data = await reader.readexactly(20)
         if mode == "answers":
             writer.write(answer_to(data))
         await reader.read()
-        writer.close()
 
     server = await asyncio.start_server(serve, LOCAL, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
 
 def servers(*urls: str) -> Servers:

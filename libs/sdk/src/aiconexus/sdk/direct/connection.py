@@ -103,9 +103,13 @@ class Connection:
             self._move(Turn.ANSWER_TAKEN)
             await self._set_remote(answer.sdp, "answer")
 
-    async def answer(self, offer: Offer) -> None:
+    async def answer(self, offer: Offer, id_: str) -> None:
         """
         Answer an offer.
+
+        Args:
+            offer: What the peer has signed.
+            id_: The id of its envelope.
 
         Raises:
             ConnectionFailed: If a phase took too long, or the stack cannot.
@@ -122,7 +126,8 @@ class Connection:
         async with self._phase("offering"):
             self._move(Turn.ANSWER_SENT)
             digest = sdp.offer_hash(offer.sdp)
-            await self._local.signal(self.did, Answer(sdp=ours, session=self.session, offer_hash=digest))
+            answer = Answer(sdp=ours, session=self.session, offer_hash=digest)
+            await self._local.signal(self.did, answer, in_reply_to=id_)
 
     async def wait_up(self, seconds: float | None = None) -> bool:
         """

@@ -109,8 +109,8 @@ class Door:
         if not self._is_ours(delivery.body):
             return False
         if self._peers is not None:
-            return self._peers.take(delivery)
-        if isinstance(delivery.body, Offer) and len(self._waiting) < WAITING_MAX:
+            self._peers.take(delivery)
+        elif isinstance(delivery.body, Offer) and len(self._waiting) < WAITING_MAX:
             self._waiting.append(delivery)
             if len(self._waiting) == 1:
                 self._crew.start(self._open_for_waiting(), "direct-open")
@@ -144,7 +144,9 @@ class Door:
         await self._crew.close()
 
     def _is_ours(self, body: Body) -> bool:
-        if not self.settings.enabled or not isinstance(body, SIGNALS) or body.session is None:
+        if not self.settings.enabled or not isinstance(body, SIGNALS):
+            return False
+        if body.session is None and not isinstance(body, Offer):
             return False
         return self._handlers.find(body.TYPE) is None
 

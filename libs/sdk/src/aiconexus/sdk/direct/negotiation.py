@@ -6,11 +6,12 @@ from aiconexus.bus.clock import new_id
 from aiconexus.protocol import sdp
 from aiconexus.protocol.direct_errors import ConnectionFailed
 from aiconexus.protocol.errors import AiconexusError
-from aiconexus.protocol.signal_bodies import IceCandidate, IceServer, Offer
+from aiconexus.protocol.signal_bodies import IceCandidate, IceServer
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.connection import Connection
 from aiconexus.sdk.direct.hello import ANSWERER, OFFERER
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.offers import Proposal
 from aiconexus.sdk.direct.owner import Owner
 from aiconexus.sdk.direct.states import Step
 
@@ -97,7 +98,7 @@ class Negotiation:
             raise
         return await self._with_turn(connection)
 
-    async def answer(self, offer: Offer, session: str) -> Connection:
+    async def answer(self, proposal: Proposal) -> Connection:
         """
         Answer an offer and bring the connection about.
 
@@ -108,14 +109,15 @@ class Negotiation:
             AiconexusError: If it does not come about; the stack's part is being closed.
 
         """
+        offer = proposal.offer
         self.reason = offer.reason or ""
         relayed = "relay" in sdp.read_description(offer.sdp).candidates
         with_turn = relayed or offer.reason == TURN or self._local.settings.policy == "relay"
-        connection = await self._make(ANSWERER, session, with_turn=with_turn)
+        connection = await self._make(ANSWERER, proposal.session, with_turn=with_turn)
         try:
             for body in self._early:
                 await self.take_candidates(body)
-            await connection.answer(offer)
+            await connection.answer(offer, proposal.id)
             if await self._is_up(connection, patient=with_turn):
                 await connection.greet()
                 return connection

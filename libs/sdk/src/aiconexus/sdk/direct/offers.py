@@ -6,11 +6,22 @@ What comes to verified HELLOs costs nothing, so whoever connects for good may do
 
 from collections import OrderedDict
 
+import msgspec
+
 from aiconexus.protocol.errors import RateLimited
+from aiconexus.protocol.signal_bodies import Offer
 
 BURST = 10.0
 PER_SECOND = 0.5
 SENDERS_MAX = 1024
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """An OFFER that came, the session that it is about, and the id of its envelope."""
+
+    offer: Offer
+    session: str
+    id: str
 
 
 class Budget:

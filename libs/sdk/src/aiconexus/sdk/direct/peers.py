@@ -6,20 +6,19 @@ from collections import deque
 from collections.abc import Callable
 
 from aiconexus.protocol import sdp
-from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.direct_errors import ConnectionFailed, DescriptionRefused, SignalingError, UnexpectedSignal
 from aiconexus.protocol.errors import AiconexusError, RateLimited, Refused, TooManyConnections
 from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, Offer
 from aiconexus.sdk.delivery import Delivery
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.offers import Proposal
 from aiconexus.sdk.direct.peer import Peer
 from aiconexus.sdk.direct.relation import CLOSE, Relation
 from aiconexus.sdk.direct.rotation import Rotation, rotate
 from aiconexus.sdk.direct.states import ConnectionState
 from aiconexus.sdk.handlers import invoke
 
-SIGNALS = (Offer, Answer, IceCandidate, Bye)
 WAITING_MAX = 64
 SENDERS_MAX = 1024
 CLOSE_SECONDS = 5.0
@@ -66,10 +65,8 @@ class Peers:
             raise ConnectionFailed(did, relation.phase, f"not connected after {timeout_seconds:g} s") from error
         return relation.peer
 
-    def take(self, delivery: Delivery) -> bool:
-        """Take a live envelope of an agent; returns whether it was one of ours, in its turn."""
-        if not self._is_ours(delivery.body):
-            return False
+    def take(self, delivery: Delivery) -> None:
+        """Take a signal of another agent, in its turn."""
         lane = self._lanes.get(delivery.sender)
         if lane is not None:
             if len(lane) < WAITING_MAX:
@@ -77,7 +74,6 @@ class Peers:
         elif len(self._lanes) < SENDERS_MAX:
             self._lanes[delivery.sender] = deque([delivery])
             self.local.crew.start(self._drive(delivery.sender), f"signals-{delivery.sender}")
-        return True
 
     async def rotate(self, *, emergency: bool) -> list[Rotation]:
         """Give every peer that is connected fresh keys."""
@@ -94,9 +90,6 @@ class Peers:
                 await self.local.graves.wait()
         await self.local.graves.close()
 
-    def _is_ours(self, body: Body) -> bool:
-        return isinstance(body, SIGNALS) and body.session is not None
-
     async def _drive(self, sender: str) -> None:
         lane = self._lanes[sender]
         try:
@@ -109,8 +102,8 @@ class Peers:
         relation = self.relations.get(delivery.sender)
         try:
             match delivery.body:
-                case Offer() as offer if offer.session is not None:
-                    await self._hear_offer(delivery.sender, offer, offer.session)
+                case Offer() as offer:
+                    await self._hear_offer(delivery.sender, Proposal(offer, offer.session or delivery.id, delivery.id))
                 case Answer() as answer if relation is not None:
                     relation.take_answer(answer)
                 case IceCandidate() as candidates if relation is not None:
@@ -120,18 +113,18 @@ class Peers:
         except SignalingError as error:
             self._on_error(error)
 
-    async def _hear_offer(self, sender: str, offer: Offer, session: str) -> None:
+    async def _hear_offer(self, sender: str, proposal: Proposal) -> None:
         try:
             self.local.budget.admit(sender, asyncio.get_running_loop().time())
-            sdp.read_description(offer.sdp)
+            sdp.read_description(proposal.offer.sdp)
             await self._check_accepted(sender)
             relation = self.relations.get(sender) or self._add(sender)
         except (DescriptionRefused, RateLimited, Refused, TooManyConnections) as error:
-            await self._refuse(sender, session, error)
+            await self._refuse(sender, proposal.session, error)
             return
-        if session in (relation.session, None if relation.pending is None else relation.pending.session):
-            raise UnexpectedSignal(relation.state, offer.TYPE)
-        relation.take_offer(offer, session)
+        if proposal.session in (relation.session, relation.pending_session):
+            raise UnexpectedSignal(relation.state, Offer.TYPE)
+        relation.take_offer(proposal)
 
     async def _check_accepted(self, sender: str) -> None:
         """Ask the application, in a thread if it may block."""

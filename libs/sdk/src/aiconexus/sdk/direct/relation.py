@@ -8,7 +8,7 @@ from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.direct_errors import ChannelClosed, ConnectionFailed
 from aiconexus.protocol.errors import AiconexusError, RemoteProblem
 from aiconexus.protocol.problems import CONNECTION_REFUSED, problem_of
-from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, Offer
+from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.channels import PeerChannels
 from aiconexus.sdk.direct.connection import Connection
@@ -18,8 +18,9 @@ from aiconexus.sdk.direct.lifeline import Lifeline
 from aiconexus.sdk.direct.local import Local
 from aiconexus.sdk.direct.monitor import Monitor
 from aiconexus.sdk.direct.negotiation import Negotiation
+from aiconexus.sdk.direct.offers import Proposal
 from aiconexus.sdk.direct.peer import Peer
-from aiconexus.sdk.direct.states import PEER, ConnectionState, Happening, IceState, Verdict, advance, judge_offer
+from aiconexus.sdk.direct.states import PEER, ConnectionState, Happening, IceState, Step, Verdict, advance, judge_offer
 from aiconexus.sdk.direct.waiting import Waiting
 
 if TYPE_CHECKING:
@@ -90,6 +91,11 @@ class Relation:
         return None if self._next is None else self._next.connection
 
     @property
+    def pending_session(self) -> str | None:
+        """Its session."""
+        return None if self.pending is None else self.pending.session
+
+    @property
     def is_negotiating(self) -> bool:
         """Whether a new connection is under way."""
         return self._next is not None
@@ -154,7 +160,7 @@ class Relation:
         """Leave the other side, for good, and tell it."""
         if self.state in ENDED:
             return
-        session = self.session or (None if self.pending is None else self.pending.session)
+        session = self.session or self.pending_session
         told = self._line.say_leaving(reason)
         self._end(Happening.CLOSE, ChannelClosed(self.did, reason))
         if not told and session is not None:
@@ -169,19 +175,19 @@ class Relation:
 
     # What signaling brings
 
-    def take_offer(self, offer: Offer, session: str) -> None:
+    def take_offer(self, proposal: Proposal) -> None:
         """Answer an offer, unless ours goes first."""
         under_way = self._next
         if under_way is not None:
             verdict = judge_offer(self.local.did, self.did, under_way.step, ours=under_way.ours)
-            if under_way.ours:
-                self.local.incidents.note("glare", self.did, session, f"both offered: {verdict} theirs")
+            if under_way.ours and under_way.step is Step.OFFERED:
+                self.local.incidents.note("glare", self.did, proposal.session, f"both offered: {verdict} theirs")
             if verdict is Verdict.PASS_OVER:
                 return
             self._next = None
             under_way.abandon(ConnectionFailed(self.did, "offering", "another offer took its place"))
         negotiation = self._begin()
-        self._run(negotiation, negotiation.answer(offer, session))
+        self._run(negotiation, negotiation.answer(proposal))
 
     def take_answer(self, answer: Answer) -> None:
         """
