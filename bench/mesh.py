@@ -6,6 +6,7 @@ the agents, ten in each process. Each has WebRTC channels with k others, and sen
 three channels at most. Then one process with ten agents is killed.
 
 - `mesh.connections`, `mesh.connected_share`: channels that are open, and of those that the topology wants.
+- `mesh.attempts_share`: connections for each attempt of either end to have one.
 - `mesh.seconds`: from the start of the meshes until the last agent has its last channel.
 - `mesh.delivered_share`: messages whose handler has run and whose sender has the signed receipt.
 - `mesh.p50_ms`, `mesh.p95_ms`: from `agent.send` to the recipient's handler.
@@ -100,10 +101,12 @@ async def joined(workers: list[Worker], k: int) -> dict[str, float]:
     members = [did for worker in workers for did in worker.dids]
     began = time.perf_counter()
     found = await all_do(workers, "join", members=members, k=k, seed=SEED, ttl=TTL, timeout=PATIENCE_SECONDS / 2)
+    opened, failed = sum(each["open"] for each in found) / 2, sum(each["failed"] for each in found)
     return {
         "mesh.agents": len(members),
         "mesh.seconds": time.perf_counter() - began,
-        "mesh.connections": sum(each["open"] for each in found) / 2,
+        "mesh.connections": opened,
+        "mesh.attempts_share": opened / (opened + failed),
         "mesh.connected_share": sum(each["open"] for each in found) / sum(each["wanted"] for each in found),
         "mesh.mb_per_agent": sum(each["rss_mb"] for each in found) / len(members),
     }

@@ -69,11 +69,20 @@ class Host:
         """Have all take part, and wait until they have their neighbours."""
         topology = k_neighbour(members, k, seed=seed)
         # Absent agents are those that start late; presence tells of the dead.
-        settings = MeshSettings(ttl=ttl, at_once=1, gone_seconds=2.0, absent_seconds=600.0, tune_seconds=0.0)
+        settings = MeshSettings(ttl=ttl, at_once=3, gone_seconds=2.0, absent_seconds=600.0, tune_seconds=0.0)
         self.meshes = [agent.mesh(topology, settings) for agent in self.agents]
         began = time.perf_counter()
         await asyncio.gather(*(mesh.start() for mesh in self.meshes))
-        return {**await self._complete(began, timeout), "rss_mb": _resident_mb()}
+        found = await self._complete(began, timeout)
+        failed = [
+            incident for agent in self.agents for incident in agent.incidents(event="connection_failed", limit=1000)
+        ]
+        return {
+            **found,
+            "rss_mb": _resident_mb(),
+            "failed": len(failed),
+            "why": Counter(each.detail for each in failed),
+        }
 
     async def send(self, *, members: list[str], count: int, rate: float, seed: int) -> dict[str, Any]:
         """Each agent sends to random members, at a rate."""

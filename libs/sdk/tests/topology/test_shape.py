@@ -5,7 +5,7 @@ import networkx as nx
 import pytest
 
 from aiconexus.sdk.topology import ImpossibleTopology, full
-from aiconexus.sdk.topology.shape import change, degree_bounds, edge, rank, ranked
+from aiconexus.sdk.topology.shape import change, degree_bounds, edge, opener, rank, ranked
 
 from .meshes import members, of_edges
 
@@ -27,6 +27,15 @@ def test_graph_refuses_changes() -> None:
 def test_edge_does_not_depend_on_who_is_named_first() -> None:
     """An edge has no direction."""
     assert edge("a", "b") == edge("b", "a")
+
+
+def test_both_ends_agree_who_opens() -> None:
+    """One of the two does, and about half of all edges fall to each."""
+    names = members(100)
+    chosen = [opener(one, other) for one in names[:50] for other in names[50:]]
+
+    assert chosen == [opener(other, one) for one in names[:50] for other in names[50:]]
+    assert 0.45 < sum(name in names[:50] for name in chosen) / len(chosen) < 0.55
 
 
 def test_place_of_a_member_does_not_depend_on_others() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.retrying import wait_seconds
+from aiconexus.sdk.topology import opener
 
 LINGER_SECONDS = 3.0
 """How long an edge that was exchanged stays open, for those who have not heard of it."""
@@ -14,7 +15,7 @@ LINGER_SECONDS = 3.0
 
 class Edges:
     """
-    The edges of one member; of two ends, the lower DID offers.
+    The edges of one member; of two ends, the one that ``opener`` names offers.
 
     Args:
         us: Our DID.
@@ -56,7 +57,7 @@ class Edges:
         """Have channels with these and, in a while, with nobody else."""
         before, self.wanted = self.wanted, frozenset(neighbours)
         for did in self.wanted:
-            if self._us < did and did not in self._keepers:
+            if did not in self._keepers and opener(self._us, did) == self._us:
                 self._keepers[did] = asyncio.Event()
                 self._crew.start(self._keep(did), f"edge-{did}")
         if before - self.wanted:

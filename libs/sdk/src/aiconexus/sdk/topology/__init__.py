@@ -7,7 +7,7 @@ from aiconexus.sdk.topology.building import full, hub_spoke, k_neighbour, ring
 from aiconexus.sdk.topology.exchanging import Exchange, exchanged
 from aiconexus.sdk.topology.healing import join, leave
 from aiconexus.sdk.topology.routing import Hop, Routes, paths, routes
-from aiconexus.sdk.topology.shape import Change, Edge, ImpossibleTopology, Kind, Shard, Topology, edge
+from aiconexus.sdk.topology.shape import Change, Edge, ImpossibleTopology, Kind, Shard, Topology, edge, opener
 from aiconexus.sdk.topology.sharding import sharded
 from aiconexus.sdk.topology.sizing import Scale, Trial, optimal_k, scalability, trials
 from aiconexus.sdk.topology.weighing import Quality, cost, costs
@@ -40,6 +40,7 @@ __all__ = [
     "join",
     "k_neighbour",
     "leave",
+    "opener",
     "optimal_k",
     "paths",
     "ring",

@@ -122,6 +122,12 @@ def rank(seed: int, *names: str) -> bytes:
     return blake2b("\n".join((str(seed), *names)).encode(), digest_size=8).digest()
 
 
+def opener(one: str, other: str) -> str:
+    """Which end of an edge opens it: a coin that both ends toss alike, so that nobody has to open more than others."""
+    pair = edge(one, other)
+    return pair[rank(0, *pair)[0] % 2]
+
+
 def ranked(members: Iterable[str], seed: int) -> tuple[str, ...]:
     """
     All members in the order that the seed draws.
