@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from aiconexus.protocol import errors
+from aiconexus.protocol import direct_errors, errors
 from aiconexus.protocol.errors import AiconexusError
 
 
@@ -41,6 +41,7 @@ _STATUSES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.IdentityError, Exit.REFUSED),
     (errors.SessionError, Exit.REFUSED),
     (errors.DeliveryError, Exit.REFUSED),
+    (direct_errors.TransferRefused, Exit.REFUSED),
 )
 
 

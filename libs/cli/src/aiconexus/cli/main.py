@@ -16,7 +16,9 @@ from aiconexus.cli.commands.init import init
 from aiconexus.cli.commands.jobs import jobs
 from aiconexus.cli.commands.keygen import keygen
 from aiconexus.cli.commands.listen import listen
+from aiconexus.cli.commands.receive import receive
 from aiconexus.cli.commands.send import send
+from aiconexus.cli.commands.share import share
 from aiconexus.cli.commands.status import status
 from aiconexus.cli.commands.topology import topology
 from aiconexus.cli.commands.up import up
@@ -29,7 +31,7 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for function in (up, demo, init, keygen, status, agents, send, listen, call, jobs):
+for function in (up, demo, init, keygen, status, agents, send, listen, call, share, receive, jobs):
     commands.command()(function)
 commands.add_typer(dead_letters, name="dead-letters")
 commands.add_typer(topology, name="topology")

@@ -36,7 +36,7 @@ WINDOW = 8
 OFFER_SECONDS = 120.0
 PIECE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-STALL_SECONDS = 15.0
+STALL_SECONDS = 8.0
 """A channel through which nothing comes for so long is left; the mailbox may do."""
 TRIES_WITHOUT_PROGRESS = 3
 
@@ -124,11 +124,11 @@ class Giving:
         self._manifest, self._leaves = await self._read()
         progress = await self._ask(OFFER, OFFER_SECONDS)
         resumed = progress.have * CHUNK_BYTES
-        if self._direct and progress.name is None and self._peer() is None:
-            await self._connect()
         idle = 0
         while progress.name is None:
             before = progress.leaves + progress.have
+            if self._direct and not idle and self._peer() is None:
+                await self._connect()
             await self._pour(progress, use_mail=idle > 0)
             progress = await self._ask(COMPLETE if self._done == self._manifest.count else OFFER, OFFER_SECONDS)
             idle = 0 if progress.leaves + progress.have > before else idle + 1
