@@ -1,12 +1,24 @@
 import asyncio
+import time
 
+import msgspec
 import pytest
 
+from aiconexus.bus.buckets import Bucket
+from aiconexus.bus.clock import now_ms
+from aiconexus.bus.session import Session
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Message, Policy, Receipt
+from aiconexus.protocol.bodies import Error, Message, Policy, Receipt
+from aiconexus.protocol.records import PRESENCE, REGISTRY, PresenceRecord, RegistryRecord
 from aiconexus.protocol.seal import unseal
 from aiconexus.protocol.signal_bodies import IceCandidate, Offer
+from aiconexus.runtime.answers import Answers, counters_of
+from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.refusals import Refusals
+from aiconexus.runtime.roster import Roster
+from aiconexus.runtime.voice import Voice
+from aiconexus.signaling.forward import Forwarder
 from aiconexus.signaling.settings import SignalingSettings
 
 from .world import Agent, World, counted
@@ -94,3 +106,60 @@ class TestLimits:
 
         assert "unknown_agent" == other.problem
         assert counted("aiconexus_signaling_envelopes_ignored_total") - before >= 10
+
+
+class Heard(msgspec.Struct):
+    """A request as the bus hands it over."""
+
+    subject: str
+    data: bytes
+    reply: str
+    headers: dict[str, str] | None = None
+
+
+class TestTroubles:
+    @pytest.fixture
+    async def signaling(self) -> None:
+        """No replica but the parts of one."""
+
+    async def forwarder(self, world: World, registry: Session) -> tuple[Forwarder, Answers]:
+        """One whose registry is read by a session of its own."""
+        session, key = await world.session("signaling"), world.keys["signaling"]
+        answers = Answers(session, Voice(key), Refusals("signaling", world.log), counters_of("signaling"))
+        forwarder = Forwarder(
+            session,
+            answers,
+            Roster(Bucket(registry, REGISTRY), RegistryRecord, 3.0, 10, time.monotonic),
+            Roster(Bucket(registry, PRESENCE), PresenceRecord, 3.0, 10, time.monotonic),
+            Budgets(10_000, 10_000, 10),
+            monotonic=time.monotonic,
+            now_ms=now_ms,
+        )
+        return forwarder, answers
+
+    async def hand_over(self, world: World, ann: Agent, bob: Agent, registry: Session, count: int) -> set[str]:
+        """Offers of one sender at once; the problems that came back."""
+        heard = await ann.hear()
+        forwarder, answers = await self.forwarder(world, registry)
+        subject = subjects.send(ann.key.token, "signaling", "forward")
+        for _ in range(count):
+            data = ann.sealed(IceCandidate(candidate=""), bob.did)
+            await forwarder.forward(Heard(subject, data, subjects.inbox_live(ann.key.token)))
+        await forwarder.settle()
+        await answers.flush()
+        async with asyncio.timeout(10):
+            bodies = [unseal((await heard.get()).data).body for _ in range(count)]
+        return {body.problem for body in bodies if isinstance(body, Error)}
+
+    async def test_a_registry_that_is_away_is_no_reason_to_drop(self, world: World, ann: Agent, bob: Agent) -> None:
+        """Who cannot be looked up now may be later: the sender is told to come again."""
+        registry = await world.session("signaling")
+        await registry.close()
+
+        assert {"timeout"} == await self.hand_over(world, ann, bob, registry, 1)
+
+    async def test_what_one_sender_has_under_way_is_bounded(self, world: World, ann: Agent, bob: Agent) -> None:
+        """Beyond a thousand envelopes in one lane the next are told to come again."""
+        registry = await world.session("signaling")
+
+        assert {"unknown_agent", "rate_limited"} == await self.hand_over(world, ann, bob, registry, 1_030)

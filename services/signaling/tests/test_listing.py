@@ -9,6 +9,7 @@ import pytest
 from aioice import stun
 
 from aiconexus.protocol.bodies import Error
+from aiconexus.protocol.errors import SettingsError
 from aiconexus.protocol.seal import Codec
 from aiconexus.protocol.signal_bodies import IceServers, ListServers
 from aiconexus.runtime.health import Status
@@ -150,3 +151,10 @@ async def test_only_agents_that_are_known_may_ask(world: World) -> None:
         ]
 
     assert ["key_revoked", "unknown_agent"] == [body.problem for body in answers if isinstance(body, Error)]
+
+
+async def test_certificates_that_are_not_there_stop_the_start(world: World) -> None:
+    """A mistake of the operator is told as one."""
+    with pytest.raises(SettingsError, match="TURN_AUTHORITIES_FILE"):
+        async with world.signaling(turn_authorities_file="/nowhere.pem"):
+            pass
