@@ -54,25 +54,39 @@ export class Agent extends EventTarget {
   }
 
   /**
-   * Connect to an edge and stay connected.
+   * Connect to an edge and stay connected; the one before is left.
    *
    * @param {string} url
    */
   async connect(url) {
-    await this.edge?.stop();
+    if (this.edge) {
+      await this.edge.stop();
+      // Another edge may belong to another platform, whose mailbox counts for itself.
+      if (url !== this.edge.url) this.mailbox.rewind();
+      this.edge.url = url;
+    } else await this.#assemble(url);
+    this.edge.start();
+  }
+
+  async #assemble(url) {
+    const { store, identity } = this;
     const edge = (this.edge = new Edge({
       url,
-      identity: this.identity,
+      identity,
       card: () => (this.name ? { name: this.name } : {}),
-      trust: (did) => this.#trust(url, did),
+      trust: (did) => this.#trust(did),
       onState: (state, text) => this.#state(state, text),
       onEnvelope: (envelope, place) => this.#take(envelope, place),
       onRefused: (error) => this.refuse(error),
     }));
-    const { store, identity } = this;
     this.peers = new Peers({ agent: this, policy: this.options.policy ?? "all" });
     this.outbox = new Outbox({ store, identity, edge, onChange: (entry) => this.#mark(entry) });
-    this.receipts = new Receipts({ store, identity, edge, hand: (did, id, sealed) => this.peers.hand(did, id, sealed) });
+    this.receipts = new Receipts({
+      store,
+      identity,
+      edge,
+      hand: (did, id, sealed) => this.peers.hand(did, id, sealed),
+    });
     this.mailbox = new Mailbox({
       ask: (...question) => edge.ask(...question),
       isOnline: () => edge.state === "online",
@@ -81,7 +95,6 @@ export class Agent extends EventTarget {
     });
     await this.outbox.open();
     for (const row of this.#seen.values()) if (!row.told) this.receipts.tell(row);
-    edge.start();
   }
 
   /** Say something; resolves once it is written down, and its line tells how far it comes. */
@@ -89,7 +102,17 @@ export class Agent extends EventTarget {
     keyOf(did);
     const entry = await this.outbox.put(did, "MESSAGE", { content });
     const { id, status, road } = entry;
-    const line = { n: ++this.#count, peer: did, isMine: true, id, type: "MESSAGE", content, at: Date.now(), status, road };
+    const line = {
+      n: ++this.#count,
+      peer: did,
+      isMine: true,
+      id,
+      type: "MESSAGE",
+      content,
+      at: Date.now(),
+      status,
+      road,
+    };
     this.#show(line);
     await this.#keep(line);
     return line;
@@ -153,10 +176,14 @@ export class Agent extends EventTarget {
     });
   }
 
-  async #trust(url, did) {
+  async #trust(did) {
+    const { url } = this.edge;
     const known = await this.store.fact(`platform ${url}`);
     if (known && known !== did) {
-      throw new Problem("foreign_sender", `this edge belongs to another platform than before (${did} instead of ${known})`);
+      throw new Problem(
+        "foreign_sender",
+        `this edge belongs to another platform than before (${did} instead of ${known})`,
+      );
     }
     if (!known) await this.store.remember(`platform ${url}`, did);
   }
@@ -200,7 +227,10 @@ export class Agent extends EventTarget {
     const isPlatform = envelope.from === this.edge.services.identity;
     if (SIGNALS.has(envelope.type)) return this.peers.take(envelope, body);
     if (envelope.type === "PRESENCE" && isPlatform) return this.#present(body).catch((error) => this.refuse(error));
-    if (envelope.type === "PING") return this.signal(envelope.from, "PONG", body, { in_reply_to: envelope.id }).catch((error) => this.refuse(error));
+    if (envelope.type === "PING")
+      return this.signal(envelope.from, "PONG", body, { in_reply_to: envelope.id }).catch((error) =>
+        this.refuse(error),
+      );
     if (["TAKEOVER", "REVOKED", "PONG"].includes(envelope.type)) return null;
     throw new Problem("unsupported_type", `a ${envelope.type} that nobody asked for`);
   }
@@ -256,7 +286,11 @@ export class Agent extends EventTarget {
   /** A page answers no calls; whoever calls hears that at once. */
   #decline({ from, id }, row) {
     Object.assign(row, { status: "dead_lettered", problem: "no_handler" });
-    const body = { code: "CONNECTION_REFUSED", message: "this agent is a page and answers no calls", problem: "no_handler" };
+    const body = {
+      code: "CONNECTION_REFUSED",
+      message: "this agent is a page and answers no calls",
+      problem: "no_handler",
+    };
     this.outbox.put(from, "ERROR", body, { in_reply_to: id }).catch((error) => this.refuse(error));
   }
 

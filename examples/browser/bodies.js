@@ -112,7 +112,8 @@ const PLAIN = {
   capability: needed((value) => typeof value === "string" && CAPABILITY.test(value), "capability"),
   "64 hexadecimal digits": needed((value) => typeof value === "string" && DIGITS.test(value), "digest"),
   anything: (value) => value,
-  binary: (value, codec) => (codec === 2 ? fromBase64(value) : value instanceof Uint8Array ? value : malformed("no binary")),
+  binary: (value, codec) =>
+    codec === 2 ? fromBase64(value) : value instanceof Uint8Array ? value : malformed("no binary"),
 };
 
 /** The reader of a form such as `[line ≤ 256] 0…4`. */
@@ -155,7 +156,8 @@ function members(row) {
     const read = {};
     for (const { name, form, isNeeded, preset } of forms) {
       const member = Object.hasOwn(value, name) ? value[name] : undefined;
-      if (member !== undefined && (member !== null || isNeeded || preset !== undefined)) read[name] = form(member, codec);
+      if (member !== undefined && (member !== null || isNeeded || preset !== undefined))
+        read[name] = form(member, codec);
       else if (isNeeded) malformed(`${name} is missing`);
       else if (preset !== undefined) read[name] = JSON.parse(preset.replace(/[“”]/g, '"'));
     }

@@ -74,5 +74,8 @@ export function fromBase58(text) {
   let digits = number ? number.toString(16) : "";
   if (digits.length % 2) digits = `0${digits}`;
   const zeros = text.length - text.replace(/^1+/, "").length;
-  return Uint8Array.from([...new Array(zeros).fill(0), ...(digits.match(/../g) ?? []).map((pair) => parseInt(pair, 16))]);
+  return Uint8Array.from([
+    ...new Array(zeros).fill(0),
+    ...(digits.match(/../g) ?? []).map((pair) => parseInt(pair, 16)),
+  ]);
 }

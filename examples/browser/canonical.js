@@ -29,7 +29,9 @@ export function canonical(value, depth = 0) {
     case "object":
       if (value === null) return "null";
       if (Array.isArray(value)) return `[${value.map((item) => canonical(item, depth + 1)).join(",")}]`;
-      return `{${members(value).map((name) => `${string(name)}:${canonical(value[name], depth + 1)}`).join(",")}}`;
+      return `{${members(value)
+        .map((name) => `${string(name)}:${canonical(value[name], depth + 1)}`)
+        .join(",")}}`;
     default:
       return malformed(`JSON cannot say ${typeof value}`);
   }
@@ -56,7 +58,10 @@ function checked(_name, value, context) {
 }
 
 /** Names in their order; as everywhere in JavaScript, a member that is undefined is none. */
-const members = (value) => Object.keys(value).filter((name) => value[name] !== undefined).sort();
+const members = (value) =>
+  Object.keys(value)
+    .filter((name) => value[name] !== undefined)
+    .sort();
 
 function number(value) {
   if (!Number.isFinite(value)) malformed("JSON has no such number");

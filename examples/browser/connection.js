@@ -59,7 +59,8 @@ export class Connection {
     Object.assign(this, options);
     this.pc = new RTCPeerConnection({ iceServers: this.servers, iceTransportPolicy: this.policy });
     this.pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
-    this.pc.onconnectionstatechange = () => this.pc.connectionState === "failed" && this.end(failed("no way was found"));
+    this.pc.onconnectionstatechange = () =>
+      this.pc.connectionState === "failed" && this.end(failed("no way was found"));
     this.pc.ondatachannel = ({ channel }) => channel.close();
     this.channel = this.pc.createDataChannel("aiconexus", SYSTEM);
     this.channel.binaryType = "arraybuffer";
@@ -219,14 +220,19 @@ export class Connection {
     this.#isTold = true;
     const [first, ...more] = this.#candidates.splice(0, BATCH_MAX);
     if (!first || this.error) return;
-    this.owner.signal(this.did, "ICE_CANDIDATE", { ...first, session: this.session, more }).catch((error) => this.owner.refuse(error));
+    this.owner
+      .signal(this.did, "ICE_CANDIDATE", { ...first, session: this.session, more })
+      .catch((error) => this.owner.refuse(error));
     if (this.#candidates.length) this.#letOut();
   }
 
   async #greet() {
     const { sealed } = await seal(this.owner.identity, this.did, "HELLO", helloOf(this.bond));
     this.send(wrap(sealed));
-    const late = setTimeout(() => this.#hello.reject(new HelloRefused("hello_missing", "no HELLO came in time")), HELLO_MS);
+    const late = setTimeout(
+      () => this.#hello.reject(new HelloRefused("hello_missing", "no HELLO came in time")),
+      HELLO_MS,
+    );
     await this.#until(this.#hello.promise.then((envelope) => checkHello(envelope, this.bond)));
     clearTimeout(late);
     this.#verified.resolve();
@@ -252,7 +258,12 @@ export class Connection {
       } catch (error) {
         if (this.error) return;
         if (!this.#hasHello) this.#hello.reject(new HelloRefused("hello_invalid", error.message));
-        else this.owner.incident(error.problem === "invalid_signature" ? "signature_invalid" : "foreign_frame", this, error);
+        else
+          this.owner.incident(
+            error.problem === "invalid_signature" ? "signature_invalid" : "foreign_frame",
+            this,
+            error,
+          );
       } finally {
         this.#pending -= 1;
       }

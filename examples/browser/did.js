@@ -45,7 +45,9 @@ export function keyOf(did) {
  */
 export async function verify(did, data, signature) {
   const bytes = keyOf(did);
-  const key = imported.get(did) ?? remembered(imported, did, await crypto.subtle.importKey("raw", bytes, "Ed25519", false, ["verify"]));
+  const key =
+    imported.get(did) ??
+    remembered(imported, did, await crypto.subtle.importKey("raw", bytes, "Ed25519", false, ["verify"]));
   const isGood = signature.length === SIGNATURE_BYTES && (await crypto.subtle.verify("Ed25519", key, signature, data));
   if (!isGood) throw new Problem("invalid_signature", `the signature is not that of ${did}`);
 }

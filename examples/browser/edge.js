@@ -105,7 +105,8 @@ export class Edge {
   }
 
   #exchange(id, sealed, signer) {
-    if (!this.#socket || this.state === "closed") return Promise.reject(new Problem("unavailable", "not connected", { retryable: true }));
+    if (!this.#socket || this.state === "closed")
+      return Promise.reject(new Problem("unavailable", "not connected", { retryable: true }));
     return new Promise((resolve, reject) => {
       const give = (settle) => (value) => {
         clearTimeout(timer);
@@ -113,7 +114,10 @@ export class Edge {
         settle(value);
       };
       const waiting = { signer, resolve: give(resolve), reject: give(reject) };
-      const timer = setTimeout(() => waiting.reject(new Problem("timeout", "no answer in time", { retryable: true })), ANSWER_MS);
+      const timer = setTimeout(
+        () => waiting.reject(new Problem("timeout", "no answer in time", { retryable: true })),
+        ANSWER_MS,
+      );
       this.#waiting.set(id, waiting);
       this.#socket.send(frameOf(sealed));
     });
@@ -224,7 +228,8 @@ export class Edge {
       return this.onEnvelope(envelope, null);
     }
     for (const { signer, resolve, reject } of waiting) {
-      if (from !== signer && !(type === "ERROR" && from === this.services.edge)) throw new Problem("foreign_sender", `an answer of ${from}`);
+      if (from !== signer && !(type === "ERROR" && from === this.services.edge))
+        throw new Problem("foreign_sender", `an answer of ${from}`);
       if (type !== "ERROR") resolve(envelope);
       else reject(problemIn(bodyOf(envelope)));
     }
@@ -248,12 +253,14 @@ export class Edge {
     socket?.close();
     this.#clear();
     this.registering = null;
-    for (const { reject } of [...this.#waiting.values()]) reject(new Problem("unavailable", "the connection was lost", { retryable: true }));
+    for (const { reject } of [...this.#waiting.values()])
+      reject(new Problem("unavailable", "the connection was lost", { retryable: true }));
     if (!again) return this.#say("closed", text);
     const waitMs = Math.random() * Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
     this.#later(waitMs, () => this.#connect());
     // A page is not told why a handshake was refused.
-    const why = this.#failures > 2 ? " If the edge is there, it may not allow pages from here: see its cors_origins." : "";
+    const why =
+      this.#failures > 2 ? " If the edge is there, it may not allow pages from here: see its cors_origins." : "";
     return this.#say("offline", `${text} Trying again.${why}`);
   }
 

@@ -72,7 +72,8 @@ export async function seal(identity, to, type, body, { id, in_reply_to = null, n
 }
 
 /** The nine-field text of canonical bytes and their signature. */
-export const frameOf = ({ payload, signature }) => `${textOf(payload).slice(0, -1)},"signature":"${base64(signature)}"}`;
+export const frameOf = ({ payload, signature }) =>
+  `${textOf(payload).slice(0, -1)},"signature":"${base64(signature)}"}`;
 
 /**
  * Take a text frame apart, in any of its three forms (section 2.3).
@@ -92,7 +93,9 @@ export function partsOf(frame, limit = TEXT_MAX_BYTES) {
 export function opaque(item) {
   const { sequence, previous, codec } = item;
   if (!isCount(codec) || codec > 255) malformed("no codec");
-  const [payload, signature] = [item.payload, item.signature].map((part) => (part instanceof Uint8Array ? part : fromBase64(part)));
+  const [payload, signature] = [item.payload, item.signature].map((part) =>
+    part instanceof Uint8Array ? part : fromBase64(part),
+  );
   const place = checkedPlace({ sequence, previous: previous ?? null });
   return { sealed: { codec, payload, signature }, place: place.sequence ? place : null };
 }
@@ -176,7 +179,13 @@ function fromJson(payload) {
   const { correlation_id, payload: body } = members;
   if (correlation_id !== null && !isId(correlation_id)) malformed("no correlation_id");
   const created_ms = millisecondsOf(members.timestamp);
-  return { ...named(members), created_ms, expires_ms: 0, in_reply_to: correlation_id ?? undefined, body: checkedMap(body) };
+  return {
+    ...named(members),
+    created_ms,
+    expires_ms: 0,
+    in_reply_to: correlation_id ?? undefined,
+    body: checkedMap(body),
+  };
 }
 
 function fromMsgpack(payload) {
@@ -206,7 +215,8 @@ function millisecondsOf(timestamp) {
 }
 
 function badVersion(version) {
-  if (typeof version === "number" || typeof version === "string") throw new Problem("unsupported_version", String(version));
+  if (typeof version === "number" || typeof version === "string")
+    throw new Problem("unsupported_version", String(version));
   malformed("no version");
 }
 

@@ -40,7 +40,8 @@ export function checkHello(envelope, bond) {
   checkFresh(envelope);
   const body = bodyOf(envelope);
   if (body.session !== bond.session) throw new HelloRefused("hello_invalid", "its HELLO is that of another session");
-  if (body.role === bond.role || !["offerer", "answerer"].includes(body.role)) throw new HelloRefused("hello_invalid", "it claims our role");
+  if (body.role === bond.role || !["offerer", "answerer"].includes(body.role))
+    throw new HelloRefused("hello_invalid", "it claims our role");
   if (!isSet(body.fingerprints, strong(bond.theirs))) {
     throw new HelloRefused("fingerprint_mismatch", "its fingerprints are not those of its description");
   }

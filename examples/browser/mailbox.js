@@ -39,6 +39,12 @@ export class Mailbox {
     if (!this.#isFetching && this.isOnline()) this.#catchUp();
   }
 
+  /** Begin anew, in another mailbox; ids protect what was read before. */
+  rewind() {
+    this.#cursor = this.#acked = this.#done = this.#seen = 0;
+    this.#open = [];
+  }
+
   /** Take a copy that the edge pushed; its signature was verified. */
   copy(envelope, { sequence, previous }) {
     if (sequence <= this.#cursor) return;
@@ -51,7 +57,7 @@ export class Mailbox {
   async #catchUp() {
     this.#isFetching = true;
     try {
-      for (let empty = 0; this.#isBehind && empty < EMPTY_PAGES_MAX; ) {
+      for (let empty = 0; this.#isBehind && empty < EMPTY_PAGES_MAX;) {
         const { items, pending } = await this.ask("relay", "FETCH", { after: this.#cursor }, "MAIL");
         empty = items.length ? 0 : empty + 1;
         for (const item of items) await this.#readItem(item);

@@ -47,7 +47,8 @@ export class Outbox {
    * @returns {Promise<object>} the entry: `id`, `to`, `status`, `road`
    */
   put(to, type, body, more = {}) {
-    if (this.#entries.size >= QUEUED_MAX) throw new Problem("rate_limited", "too much is on its way", { retryable: true });
+    if (this.#entries.size >= QUEUED_MAX)
+      throw new Problem("rate_limited", "too much is on its way", { retryable: true });
     return new Promise((resolve, reject) => {
       this.#fresh.push({ n: ++this.#count, to, type, body, more, resolve, reject });
       if (!this.#isSealing) this.#seal();
@@ -126,7 +127,10 @@ export class Outbox {
       const batch = this.#fresh.splice(0, BATCH);
       const sealing = batch.map(({ to, type, body, more }) => seal(this.identity, to, type, body, more));
       const done = await Promise.allSettled(sealing);
-      const entries = done.map(({ value }, at) => value && { ...value, n: batch[at].n, to: batch[at].to, type: batch[at].type, status: "queued", road: null });
+      const entries = done.map(
+        ({ value }, at) =>
+          value && { ...value, n: batch[at].n, to: batch[at].to, type: batch[at].type, status: "queued", road: null },
+      );
       await this.store.write((of) => entries.forEach((entry) => entry && of("outbox").put(entry)));
       batch.forEach(({ resolve, reject }, at) => {
         if (!entries[at]) return reject(done[at].reason);

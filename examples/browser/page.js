@@ -56,7 +56,9 @@ function drawAgents() {
   const talked = new Set(agent.lines.map((line) => line.peer));
   for (const did of talked) if (!agent.agents.has(did)) agent.agents.set(did, { did, capabilities: [], online: false });
   const others = [...agent.agents.values()].filter((card) => card.did !== agent.did && !card.revoked);
-  const found = others.filter((card) => `${card.name ?? ""} ${card.did} ${card.capabilities.join(" ")}`.toLowerCase().includes(wanted));
+  const found = others.filter((card) =>
+    `${card.name ?? ""} ${card.did} ${card.capabilities.join(" ")}`.toLowerCase().includes(wanted),
+  );
   found.sort((one, other) => other.online - one.online || nameOf(one.did).localeCompare(nameOf(other.did)));
   $("count").textContent = others.length ? `${others.filter((card) => card.online).length} of ${others.length}` : "";
   $("nobody").hidden = found.length > 0;
@@ -66,7 +68,11 @@ function drawAgents() {
 }
 
 function agentButton(card) {
-  const face = element("span", { className: "face", textContent: (card.name || "?")[0].toUpperCase(), ariaHidden: "true" });
+  const face = element("span", {
+    className: "face",
+    textContent: (card.name || "?")[0].toUpperCase(),
+    ariaHidden: "true",
+  });
   face.style.background = `hsl(${hue(card.did)} 55% 42%)`;
   const peer = agent.peers?.get(card.did);
   const where = card.online ? `here, on ${card.road === "nats" ? "NATS" : "an edge"}` : "away; mail waits for it";
@@ -100,7 +106,14 @@ function drawPeer() {
   $("peer-did").textContent = chosen;
   const peer = agent.peers?.get(chosen);
   const state = peer?.state ?? "closed";
-  $("road").dataset.road = state === "connected" ? peer.current.road : state === "disconnected" ? "lost" : state === "failed" ? "failed" : "relay";
+  $("road").dataset.road =
+    state === "connected"
+      ? peer.current.road
+      : state === "disconnected"
+        ? "lost"
+        : state === "failed"
+          ? "failed"
+          : "relay";
   $("road").textContent = roadText(peer, state);
   $("direct").textContent = state === "connected" ? "Close channel" : "Connect directly";
   $("direct").disabled = state === "connecting" || agent.edge?.state !== "online";
@@ -110,10 +123,19 @@ function roadText(peer, state) {
   if (state === "connected") {
     const { road, rtt, carried } = peer.current;
     const quality = rtt === null ? "" : rtt < 100 ? "good" : rtt < 300 ? "fair" : "poor";
-    return [road === "turn" ? "Direct channel through TURN" : "Direct channel", rtt === null ? "measuring …" : `${rtt.toFixed(0)} ms, ${quality}`, `${(carried / 1024).toFixed(0)} KB`].join(" · ");
+    return [
+      road === "turn" ? "Direct channel through TURN" : "Direct channel",
+      rtt === null ? "measuring …" : `${rtt.toFixed(0)} ms, ${quality}`,
+      `${(carried / 1024).toFixed(0)} KB`,
+    ].join(" · ");
   }
   if (state === "failed") return `No direct channel: ${peer.error.message}. Mail takes the relay.`;
-  return STATES[state] ?? (agent.agents.get(chosen)?.online ? "Mail by the relay, signed and stored." : "It is away: the relay keeps its mail.");
+  return (
+    STATES[state] ??
+    (agent.agents.get(chosen)?.online
+      ? "Mail by the relay, signed and stored."
+      : "It is away: the relay keeps its mail.")
+  );
 }
 
 function drawLines() {
@@ -132,7 +154,12 @@ function lineItem(line, known) {
   const key = `${id} ${status} ${road}`;
   if (known.has(key)) return known.get(key);
   const isFailed = ["expired", "dead_lettered"].includes(status);
-  const facts = [new Date(at).toLocaleTimeString(), ROADS[road], isMine ? STATUS[status] : "signature verified", problem?.replaceAll("_", " ")];
+  const facts = [
+    new Date(at).toLocaleTimeString(),
+    ROADS[road],
+    isMine ? STATUS[status] : "signature verified",
+    problem?.replaceAll("_", " "),
+  ];
   const what = typeof content === "string" ? content : JSON.stringify(content, writable, 2);
   const item = element(
     "li",
@@ -221,6 +248,7 @@ on("text", "keydown", (key) => {
 
 $("did").textContent = agent.did;
 $("name").value = agent.name;
-$("url").value = query.get("edge") ?? (await agent.store.fact("url")) ?? `ws://${location.hostname || "127.0.0.1"}:8000/ws`;
+$("url").value =
+  query.get("edge") ?? (await agent.store.fact("url")) ?? `ws://${location.hostname || "127.0.0.1"}:8000/ws`;
 draw();
 if (query.has("edge") || (await agent.store.fact("url"))) $("connect").requestSubmit();

@@ -84,7 +84,8 @@ export class Peers {
       return null;
     }
     if (type === "ANSWER") return connection.answered(body);
-    if (type === "BYE") return connection.end(new Problem(body.problem ?? "connection_failed", body.reason ?? "the peer has ended it"));
+    if (type === "BYE")
+      return connection.end(new Problem(body.problem ?? "connection_failed", body.reason ?? "the peer has ended it"));
     return connection.candidates(body).catch((error) => connection.end(error));
   }
 
@@ -122,7 +123,8 @@ export class Peers {
   }
 
   arrived(connection, envelope) {
-    if (envelope.from !== connection.did || envelope.to !== this.identity.did) throw new Problem("foreign_sender", "it is not the peer's own, or not for us");
+    if (envelope.from !== connection.did || envelope.to !== this.identity.did)
+      throw new Problem("foreign_sender", "it is not the peer's own, or not for us");
     try {
       checkStored(envelope);
     } catch (error) {
@@ -187,7 +189,8 @@ export class Peers {
   #peer(did) {
     let peer = this.#peers.get(did);
     if (!peer) {
-      if (this.#peers.size >= PEERS_MAX) throw new Problem("too_many_connections", "there are too many direct channels");
+      if (this.#peers.size >= PEERS_MAX)
+        throw new Problem("too_many_connections", "there are too many direct channels");
       peer = { did, state: "closed", current: null, attempt: null, answering: null, error: null, wanted: false };
       this.#peers.set(did, peer);
     }
@@ -209,7 +212,8 @@ export class Peers {
   async #offer(peer, reason, replaces) {
     const servers = await this.#servers();
     const [plain, hasTurn] = [servers.filter((each) => !isTurn(each)), servers.some(isTurn)];
-    if (this.policy === "relay" && !hasTurn) throw new Problem("connection_failed", "there is no TURN server, and our policy allows nothing else");
+    if (this.policy === "relay" && !hasTurn)
+      throw new Problem("connection_failed", "there is no TURN server, and our policy allows nothing else");
     const begin = (some, more, ms) => this.#run(peer, this.#make(peer.did, "offerer", newId(), some), null, more, ms);
     try {
       if (this.policy === "relay" || !hasTurn) return await begin(servers, { reason, replaces }, CONNECT_MS);
@@ -294,14 +298,17 @@ export class Peers {
   }
 
   #heal(peer, session, ms) {
-    setTimeout(async () => {
-      if (peer.current || peer.attempt || !peer.wanted) return;
-      try {
-        await this.#offer(peer, "heal", session);
-      } catch {
-        this.#heal(peer, session, Math.min(2 * ms, HEAL_LONGEST_MS));
-      }
-    }, ms * (0.8 + 0.4 * Math.random()));
+    setTimeout(
+      async () => {
+        if (peer.current || peer.attempt || !peer.wanted) return;
+        try {
+          await this.#offer(peer, "heal", session);
+        } catch {
+          this.#heal(peer, session, Math.min(2 * ms, HEAL_LONGEST_MS));
+        }
+      },
+      ms * (0.8 + 0.4 * Math.random()),
+    );
   }
 
   #say(peer, state) {

@@ -14,6 +14,8 @@ const CODES = {
   invalid_signature: "INVALID_SIGNATURE",
   foreign_sender: "INVALID_SIGNATURE",
   refused: "CONNECTION_REFUSED",
+  rate_limited: "CONNECTION_REFUSED",
+  too_many_connections: "CONNECTION_REFUSED",
   no_handler: "CONNECTION_REFUSED",
   timeout: "TIMEOUT",
   unavailable: "INTERNAL_ERROR",

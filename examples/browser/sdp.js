@@ -48,7 +48,10 @@ export function readDescription(sdp) {
 export const offerHash = async (sdp) => new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(sdp)));
 
 function fingerprints(part) {
-  const found = Array.from(part.matchAll(/^a=fingerprint:\s*(\S+)\s+(.*?)\s*$/gim), ([, name, digest]) => `${name.toLowerCase()} ${digest.toUpperCase()}`);
+  const found = Array.from(
+    part.matchAll(/^a=fingerprint:\s*(\S+)\s+(.*?)\s*$/gim),
+    ([, name, digest]) => `${name.toLowerCase()} ${digest.toUpperCase()}`,
+  );
   return [...new Set(found)].sort();
 }
 
@@ -57,7 +60,8 @@ function check(prints) {
   if (prints.length > FINGERPRINTS_MAX) throw new DescriptionRefused("offer_refused", "too many fingerprints");
   const names = prints.map((print) => {
     const [name, digest] = print.split(" ");
-    if (!Object.hasOwn(DIGEST_BYTES, name)) throw new DescriptionRefused("fingerprint_weak", `fingerprints by ${name} prove nothing`);
+    if (!Object.hasOwn(DIGEST_BYTES, name))
+      throw new DescriptionRefused("fingerprint_weak", `fingerprints by ${name} prove nothing`);
     if (!/^[0-9A-F]{2}(:[0-9A-F]{2})*$/.test(digest) || digest.split(":").length !== DIGEST_BYTES[name]) {
       throw new DescriptionRefused("fingerprint_missing", `its ${name} fingerprint is none`);
     }

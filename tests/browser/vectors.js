@@ -18,16 +18,22 @@ let passed = 0;
 /** Run everything. */
 export async function run() {
   const [keys, dids, envelopes, rejects, wycheproof] = await Promise.all(
-    ["keys", "dids", "envelopes", "rejects", "wycheproof_ed25519"].map(async (name) => (await fetch(`/vectors/${name}.json`)).json()),
+    ["keys", "dids", "envelopes", "rejects", "wycheproof_ed25519"].map(async (name) =>
+      (await fetch(`/vectors/${name}.json`)).json(),
+    ),
   );
   for (const [name, key] of Object.entries(keys)) await check(`key ${name}`, () => keyHolds(key));
   for (const { did, public_key_hex } of dids.accept) await check(did, () => same(hex(keyOf(did)), public_key_hex));
-  for (const { name, did } of dids.reject) await check(`DID ${name}`, () => refused("invalid_did", null, () => keyOf(did)));
-  for (const example of envelopes.envelopes) await check(example.name, () => exampleHolds(example, keys[example.signer]));
-  for (const entry of rejects.rejects) await check(entry.name, () => refused(entry.problem, entry.code, () => read(entry, rejects.now_ms)));
+  for (const { name, did } of dids.reject)
+    await check(`DID ${name}`, () => refused("invalid_did", null, () => keyOf(did)));
+  for (const example of envelopes.envelopes)
+    await check(example.name, () => exampleHolds(example, keys[example.signer]));
+  for (const entry of rejects.rejects)
+    await check(entry.name, () => refused(entry.problem, entry.code, () => read(entry, rejects.now_ms)));
   for (const name of JCS) await check(`RFC 8785 ${name}`, () => canonicalHolds(name));
   for (const group of wycheproof.testGroups) {
-    for (const test of group.tests) await check(`Wycheproof ${test.tcId}`, () => wycheproofHolds(group.publicKey.pk, test));
+    for (const test of group.tests)
+      await check(`Wycheproof ${test.tcId}`, () => wycheproofHolds(group.publicKey.pk, test));
   }
   return { passed, failures };
 }
@@ -96,7 +102,8 @@ async function writesTheSame(example, signer) {
 
 function sameParts({ sealed, place }, expected) {
   same(sealed.codec, expected.codec);
-  if (!isSame(sealed.payload, expected.payload) || !isSame(sealed.signature, expected.signature)) throw new Error("other bytes");
+  if (!isSame(sealed.payload, expected.payload) || !isSame(sealed.signature, expected.signature))
+    throw new Error("other bytes");
   same(JSON.stringify(place), JSON.stringify({ sequence: 42, previous: 41 }));
 }
 
@@ -113,7 +120,8 @@ async function read(entry, now) {
   const envelope = await unseal(sealed);
   bodyOf(envelope);
   if (![null, entry.reader].includes(envelope.to)) throw new Problem("refused", "for somebody else");
-  if (![undefined, null, envelope.from].includes(entry.authenticated)) throw new Problem("foreign_sender", "somebody else");
+  if (![undefined, null, envelope.from].includes(entry.authenticated))
+    throw new Problem("foreign_sender", "somebody else");
   (entry.kind === "stored" ? checkStored : checkFresh)(envelope, now);
   const seen = new Seen();
   for (const [from, id] of entry.seen ?? []) seen.admit(from, id, now);
@@ -126,12 +134,16 @@ function bytesOf(pieces) {
 }
 
 async function canonicalHolds(name) {
-  const [input, output] = await Promise.all(["input", "output"].map(async (kind) => (await fetch(`/vectors/jcs/${name}.${kind}.json`)).text()));
+  const [input, output] = await Promise.all(
+    ["input", "output"].map(async (kind) => (await fetch(`/vectors/jcs/${name}.${kind}.json`)).text()),
+  );
   same(canonical(parsed(input)), output);
 }
 
 async function wycheproofHolds(key, test) {
-  const [bytes, data, signature] = [key, test.msg, test.sig].map((text) => Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16)));
+  const [bytes, data, signature] = [key, test.msg, test.sig].map((text) =>
+    Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16)),
+  );
   const verifying = verify(didOf(bytes), data, signature);
   if (test.result === "valid") await verifying;
   else await refused("invalid_signature", null, () => verifying);
