@@ -52,6 +52,11 @@ def metrics_table() -> str:
     return _table("metric | labels | what", rows)
 
 
+def agent_metrics_table() -> str:
+    """Every metric of direct connections, which agents count in their own processes."""
+    return _table("metric | labels | what", sorted(_agent_metrics_rows()))
+
+
 def names_of_metrics(service: str, page: str) -> set[str]:
     """What a page says that a service counts."""
     names = set(re.findall(r"^\| `(aiconexus_\w+)` ", page, re.MULTILINE))
@@ -68,7 +73,7 @@ def renewed(page: str) -> str:
     )
 
 
-PARTS = {"settings": settings_table, "metrics": metrics_table}
+PARTS = {"settings": settings_table, "metrics": metrics_table, "agent_metrics": agent_metrics_table}
 
 
 def _settings_rows(prefix: str, class_: type[ServiceSettings], skipped: set[str]) -> Iterator[tuple[str, str, str]]:
@@ -118,10 +123,22 @@ def _metrics_rows() -> Iterator[tuple[str, str, str]]:
             import_module(f"aiconexus.{service}.{module.name}")
         requests_of(service)  # made by a desk, which every service has
         request_seconds_of(service)
+    yield from _registered("aiconexus_")
+
+
+def _agent_metrics_rows() -> Iterator[tuple[str, str, str]]:
+    traffic = import_module("aiconexus.sdk.direct.metrics").TRAFFIC
+    yield from _registered("webrtc_")
+    for name, (_, text) in traffic.items():
+        yield f"`{name}`", "", _plain(text)
+
+
+def _registered(prefix: str) -> Iterator[tuple[str, str, str]]:
+    """What the registry has under a prefix."""
     collectors: Any = REGISTRY._collector_to_names
     for collector in collectors:
         name = getattr(collector, "_name", "")
-        if name.startswith("aiconexus_"):
+        if name.startswith(prefix):
             suffix = "_total" if isinstance(collector, Counter) else ""
             labels = ", ".join(collector._labelnames)
             yield f"`{name}{suffix}`", labels, _plain(collector._documentation)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from prometheus_client import REGISTRY
 from tests.integration.direct_agents import incidents_of
 from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host, host_of
@@ -85,6 +86,7 @@ async def answer_from_nowhere(hand: Hand, did: str) -> Offer:
 
 async def test_offerer_goes_on_with_turn(alice: Agent, hand: Hand) -> None:
     """No direct way within the time: the same peer gets another offer, with TURN, that replaces the first."""
+    counted = REGISTRY.get_sample_value("webrtc_turn_fallback_total") or 0
     connecting = asyncio.create_task(alice.connect_to(hand.agent.did, timeout=SECONDS))
     first = await answer_from_nowhere(hand, alice.did)
     began = time.monotonic()
@@ -104,6 +106,7 @@ async def test_offerer_goes_on_with_turn(alice: Agent, hand: Hand) -> None:
     noted = alice.incidents(event="turn_fallback")
     assert [(hand.agent.did, first.session)] == [(each.peer, each.session) for each in noted]
     assert "no direct way" in (noted[0].detail or "")
+    assert counted + 1 == REGISTRY.get_sample_value("webrtc_turn_fallback_total")
 
 
 async def test_answerer_goes_on_with_turn_if_the_offerer_does_not(alice: Agent, hand: Hand) -> None:

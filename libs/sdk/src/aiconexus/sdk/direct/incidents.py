@@ -54,6 +54,9 @@ class Incidents:
         """
         line = None if detail is None else "".join(c if c.isprintable() else "?" for c in detail[:DETAIL_CHARACTERS])
         incident = Incident(event=event, peer=peer, session=session, detail=line, at_ms=now_ms())
+        from aiconexus.sdk.direct import metrics  # noqa: PLC0415 - most agents never note anything
+
+        metrics.note_incident(event)
         self._rows.add(incident)
         self._tell(incident)
         if self._report is not None and self._may_report():
