@@ -1,6 +1,8 @@
 """What we know of the inside of aiortc and aioice still holds."""
 
 import asyncio
+import contextlib
+import random
 from typing import Any
 
 import aioice.ice
@@ -83,7 +85,7 @@ async def test_pair_is_told(ends: Ends) -> None:
 
 async def test_no_pair_before_there_is_one() -> None:
     """A stack that never connected has none, no acknowledgement, and nothing under way."""
-    pc = RTCPeerConnection()
+    pc = stack.make_stack((), relay_only=False, on_broken=lambda _: None)
 
     assert stack.pair_of(pc) is None
     assert (0, 0) == (stack.acknowledged(pc), stack.outstanding(pc))
@@ -189,12 +191,41 @@ def test_no_candidates(line: str) -> None:
 @pytest.mark.parametrize(
     "text", ["m=application", "v=0\r\nm=application x y z\r\n", "v=0\r\nm=application 9 x y\r\na=mid\r\n"]
 )
-def test_what_the_parser_cannot_read_is_refused(text: str) -> None:
+async def test_what_the_parser_cannot_read_is_refused(text: str) -> None:
     """Its hand-written parser raises anything; we raise one thing."""
-    with pytest.raises(DescriptionRefused) as refused:
-        stack.description_of(text, "offer")
+    pc = stack.make_stack((), relay_only=False, on_broken=lambda _: None)
+    pc.createDataChannel("x", negotiated=True, id=0)
 
+    with pytest.raises(DescriptionRefused) as refused:
+        await stack.set_remote(pc, text, "offer")
     assert "offer_refused" == refused.value.event
+    await pc.close()
+
+
+@pytest.mark.parametrize("seed", range(150))
+async def test_mutilated_descriptions_do_no_harm(seed: int) -> None:
+    """Lines that are missing, doubled, cut off or exchanged: refused, answered, or a connection that never comes."""
+    chance = random.Random(seed)
+    offerer = stack.make_stack((), relay_only=False, on_broken=lambda _: None)
+    offerer.createDataChannel("x")
+    await offerer.setLocalDescription(await offerer.createOffer())
+    lines = offerer.localDescription.sdp.splitlines()
+    for _ in range(chance.randint(1, 4)):
+        number, other = chance.randrange(len(lines)), chance.randrange(len(lines))
+        cut = lines[number][: chance.randrange(len(lines[number]) + 1)]
+        lines[number] = chance.choice(["", lines[other], cut, lines[number].replace("1", "x")])
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    pc = stack.make_stack((), relay_only=False, on_broken=lambda _: None)
+    pc.createDataChannel("y", negotiated=True, id=0)
+    with contextlib.suppress(DescriptionRefused, *stack.STACK_ERRORS):
+        await stack.set_remote(pc, "\r\n".join(line for line in lines if line) + "\r\n", "offer")
+        await stack.set_local(pc)
+        await asyncio.sleep(0)
+    await asyncio.gather(pc.close(), offerer.close())
+    await asyncio.sleep(0)
+
+    assert [] == complaints
 
 
 @pytest.mark.parametrize(

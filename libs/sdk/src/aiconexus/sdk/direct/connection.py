@@ -264,8 +264,7 @@ class Connection:
 
     async def _describe(self) -> str:
         """Gather, and write our description as it may leave us."""
-        await self.pc.setLocalDescription()
-        text = self.pc.localDescription.sdp
+        text = await stack.set_local(self.pc)
         if self._relay_only:
             text = sdp.only_relayed(text)
         if not sdp.read_description(text).candidates:
@@ -274,7 +273,7 @@ class Connection:
 
     async def _set_remote(self, text: str, kind: str) -> None:
         """Hand a description that was checked to the stack."""
-        await self.pc.setRemoteDescription(stack.description_of(text, kind))
+        await stack.set_remote(self.pc, text, kind)
         await self._trickle.note_described()
 
     async def _until(self, event: "asyncio.Future[Value]") -> Value:

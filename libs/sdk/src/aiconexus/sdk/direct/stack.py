@@ -21,7 +21,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.rtcicetransport import parse_stun_turn_uri
-from aiortc.sdp import SessionDescription, candidate_from_sdp
+from aiortc.sdp import candidate_from_sdp
 
 from aiconexus.protocol.direct_errors import DescriptionRefused
 from aiconexus.protocol.signal_bodies import Candidate, IceServer
@@ -72,7 +72,7 @@ class Stack(RTCPeerConnection):
     async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802 - overrides its base
         try:
             await super()._RTCPeerConnection__connect()  # type: ignore[misc]
-        except (*STACK_ERRORS, AssertionError) as error:
+        except (*STACK_ERRORS, *_MALFORMED) as error:
             self._on_broken(f"{type(error).__name__}: {error}")
         pump = None if self.sctp is None else self.sctp.transport._task  # noqa: SLF001 - nobody else looks at it
         if pump is not None:
@@ -103,19 +103,48 @@ def make_stack(servers: Sequence[IceServer], *, relay_only: bool, on_broken: Cal
     return Stack(configuration, on_broken)
 
 
-def description_of(sdp: str, type_: str) -> RTCSessionDescription:
+async def set_remote(pc: RTCPeerConnection, sdp: str, type_: str) -> None:
     """
-    What was checked by ``read_description``, if the stack can read it, too.
+    Hand over what was checked by ``read_description``, if the stack can read it, too.
 
     Raises:
         DescriptionRefused: If it cannot.
 
     """
     try:
-        SessionDescription.parse(sdp)
+        await pc.setRemoteDescription(RTCSessionDescription(sdp, type_))
     except _MALFORMED as error:
-        raise DescriptionRefused("offer_refused", f"it cannot be read: {error}") from error
-    return RTCSessionDescription(sdp, type_)
+        raise DescriptionRefused("offer_refused", f"it cannot be used: {_said(error)}") from error
+
+
+async def set_local(pc: RTCPeerConnection) -> str:
+    """
+    Gather, and write our description: an offer, or the answer to what was set before.
+
+    Raises:
+        DescriptionRefused: If there is no answer to what was set before.
+
+    """
+    try:
+        await pc.setLocalDescription()
+    except _MALFORMED as error:
+        raise DescriptionRefused("offer_refused", f"it cannot be answered: {_said(error)}") from error
+    text: str = pc.localDescription.sdp
+    return text
+
+
+async def add_candidate(pc: RTCPeerConnection, candidate: Candidate) -> None:
+    """
+    Hand over a trickled candidate.
+
+    Raises:
+        DescriptionRefused: If it is none.
+
+    """
+    try:
+        await pc.addIceCandidate(candidate_of(candidate))
+    except _MALFORMED as error:
+        raise DescriptionRefused("offer_refused", f"no candidate: {_said(error)}") from error
 
 
 def candidate_of(candidate: Candidate) -> RTCIceCandidate | None:
@@ -170,6 +199,10 @@ def url_parts(url: str) -> tuple[str, str, int, str] | None:
     except ValueError:
         return None
     return parts["scheme"], parts["host"], parts["port"], parts.get("transport", "udp")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def look_at(task: Any) -> None:

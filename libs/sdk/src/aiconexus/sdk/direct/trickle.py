@@ -56,4 +56,4 @@ class Trickle:
     async def _pass_on(self) -> None:
         early, self._early = self._early, []
         for candidate in early:
-            await self._pc.addIceCandidate(stack.candidate_of(candidate))
+            await stack.add_candidate(self._pc, candidate)
