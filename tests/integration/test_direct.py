@@ -338,6 +338,40 @@ async def test_killed_peer_is_tried_again_until_it_is_back(host: Host, platform:
         assert before != peer.session
 
 
+async def test_healing_ends_where_it_is_refused(host: Host, platform: Platform, tmp_path: Path) -> None:
+    """The peer comes back and does not accept us any more: nobody goes on trying."""
+    settings = Direct(heartbeat_seconds=0.2, dead_seconds=0.6, heal_first_seconds=0.2, heal_max_seconds=0.5)
+    alice = await host.open(host.make(direct=settings))
+    spec = Spec(label="bob", folder=str(tmp_path), url=platform.endpoints().nats)
+    states = Told()
+    async with AgentProcess(spec) as bob:
+        peer = await alice.connect_to(spec.identity.did)
+        peer.on_state(states)
+        await bob.kill()
+    await host.open(host.make("nats", "bob", direct=Direct(accept=lambda did: False)))
+    await states.wait_for(ConnectionState.FAILED)
+
+    assert [ConnectionState.DISCONNECTED, ConnectionState.FAILED] == states.facts
+    assert {} == alice.peers
+
+
+async def test_both_ends_heal_into_one_session(host: Host) -> None:
+    """Both notice the loss and both offer at once: one session comes of it."""
+    alice, bob = await host.open(host.make()), await host.open(host.make())
+    for _ in range(5):
+        peer, mirror = await connected(alice, bob)
+        states, reflections = Told(), Told()
+        peer.on_state(states)
+        mirror.on_state(reflections)
+        await asyncio.gather(stack_of(peer).close(), stack_of(mirror).close())
+        await states.wait_for(ConnectionState.CONNECTED)
+        await reflections.wait_for(ConnectionState.CONNECTED)
+    await settled(alice)
+    await settled(bob)
+
+    assert alice.peers[bob.did].session == bob.peers[alice.did].session
+
+
 async def test_rotation_replaces_keys_and_kills_the_old_ones(alice: Agent, bob: Agent) -> None:
     """Every session gets fresh certificates on both ends; the old connection carries nothing any more."""
     peer, mirror = await connected(alice, bob)

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from aiconexus.protocol.direct_errors import ChannelClosed, ConnectionFailed
-from aiconexus.protocol.errors import AiconexusError, EnvelopeError
+from aiconexus.protocol.errors import AiconexusError, EnvelopeError, RemoteProblem
 from aiconexus.protocol.frames import Agree, Agreed, Beat, Disagreed, Echo, Leaving, Resume, read_word, write_word
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.connection import Connection
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOREIGN_MAX = 32
 """Frames that are none of ours; then the connection ends."""
+POINTLESS = ("refused", "key_revoked")
+"""Problems that no later attempt changes."""
 ROTATIONS = ("rotate", "emergency")
 TURN = "turn"
 
@@ -220,8 +222,11 @@ class Lifeline:
                 self._relation.attempt("heal", with_turn=starts_with_turn(attempt))
             try:
                 await self._relation.wait_connected()
-            except AiconexusError:
-                # Noted where it failed; the pauses become longer.
+            except AiconexusError as error:
+                # Noted where it failed; the pauses become longer, unless it is pointless.
+                if isinstance(error, RemoteProblem) and error.error.problem in POINTLESS:
+                    self._relation.give_up(error)
+                    return
                 continue
             return
 

@@ -267,6 +267,13 @@ class Relation:
             self.local.mail.detach(self.did, connection.session)
         self.channels.detach(connection.session)
 
+    def give_up(self, error: AiconexusError) -> None:
+        """Nothing that could be tried would change anything."""
+        former = self.current
+        self._end(Happening.GIVEN_UP, error)
+        if former is not None:
+            self.local.bury(former)
+
     def happen(self, happening: Happening) -> None:
         """Something happened to the peer as a whole."""
         before, self.state = self.state, advance(PEER, self.state, happening)
