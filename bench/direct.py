@@ -20,6 +20,7 @@ event loop (uvloop), so that both pay for both ends. Rounds alternate; each figu
 """
 
 import argparse
+import asyncio
 import os
 import shutil
 import statistics
@@ -41,12 +42,14 @@ from bench.agent_pairs import AgentPair
 from bench.bare import BarePair
 from bench.peer_memory import memory_of_agents, memory_of_bare_pairs
 
-OPENINGS = 25
-ROUNDS = 7
+OPENINGS = 20
+ROUNDS = 5
 SMALL, SMALL_COUNT = 1024, 4000
 LARGE, LARGE_COUNT = 64 * 1024, 120
 MAIL_COUNT = 300
 TRIPS = 300
+ROAD_SECONDS = 180.0
+"""A road that does not come to an end by then never will."""
 QUIET_LIMITS = {
     "AICONEXUS_RELAY_LOG_LEVEL": "warning",
     "AICONEXUS_SIGNALING_LOG_LEVEL": "warning",
@@ -125,7 +128,7 @@ def _ratio(rounds: Sequence[dict[str, float]], name: str) -> float:
 
 async def road(name: str, url: str, direct: Direct, servers: Sequence[RTCIceServer] = ()) -> dict[str, float]:
     """Everything about one road."""
-    async with AgentPair(url, direct) as pair:
+    async with asyncio.timeout(ROAD_SECONDS), AgentPair(url, direct) as pair:
         figures = await openings(pair, servers)
         await pair.open()
         await pair.open_channels()
