@@ -5,7 +5,9 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.integration.direct_agents import connected
@@ -15,7 +17,20 @@ from aiconexus.cli.platform import Platform
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Agent, Direct
+from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.sharing.giving import Step
+from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, read
+from aiconexus.sdk.sharing.pieces import (
+    CHUNK,
+    COMPLETE,
+    LEAVES,
+    OFFER,
+    PIECE,
+    PROTOCOL,
+    Piece,
+    args_of,
+    frame_of,
+)
 from aiconexus.sdk.sharing.taking import Offered, ReceivedFile
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -194,3 +209,60 @@ async def test_sender_that_is_started_anew_goes_on(host: Host, tmp_path: Path) -
 
     assert shared.resumed_bytes >= MIB
     assert path.read_bytes() == (await bob.files.get()).path.read_bytes()
+
+
+def tampered(chunk: bytes) -> bytes:
+    """The same chunk with one bit flipped."""
+    return bytes([chunk[0] ^ 1]) + chunk[1:]
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "mailbox"])
+async def test_tampered_chunk_is_refused(host: Host, tmp_path: Path, direct: bool) -> None:
+    """Whichever way it comes it is not written, its sender is told, and the right one completes the file."""
+    path = file_of(tmp_path / "out", 100_000)
+    bob = Inbox(host.make(), tmp_path / "in")
+    alice = await host.open(host.make())
+    await host.open(bob.agent)
+    manifest, leaves = read(path, path.name)
+    wrong = Piece(CHUNK, 0, tampered(path.read_bytes()[:CHUNK_BYTES]))
+    hashes = Piece(LEAVES, 0, leaves)
+    async with asyncio.timeout(SECONDS):
+        await alice.call(bob.agent.did, capability=OFFER, args={"manifest": msgspec.to_builtins(manifest)})
+        if direct:
+            peer, _ = await connected(alice, bob.agent)
+            channel = await peer.open_channel("share", DataChannelConfig(protocol=PROTOCOL))
+            await channel.send(manifest.id)
+            await channel.send(frame_of(hashes))
+            await channel.send(frame_of(wrong))
+            answer = msgspec.json.decode(await channel.receive())
+        else:
+            await alice.call(bob.agent.did, capability=PIECE, args=args_of(manifest.id, hashes))
+            answer = await alice.call(bob.agent.did, capability=PIECE, args=args_of(manifest.id, wrong))
+        shared = await alice.share(path, bob.agent.did, direct=False)
+
+    assert "chunk 0 does not have its hash" == answer["refused"]
+    assert path.read_bytes() == (tmp_path / "in" / shared.name).read_bytes()
+
+
+async def test_hostile_offers_are_refused(host: Host, tmp_path: Path) -> None:
+    """A name that leads elsewhere, hashes of another file, pieces of a share that was never offered."""
+    path = file_of(tmp_path / "out", 100_000)
+    bob = Inbox(host.make(), tmp_path / "in")
+    alice = await host.open(host.make())
+    await host.open(bob.agent)
+    manifest, leaves = read(path, path.name)
+    fields = msgspec.to_builtins(manifest)
+    other = Piece(LEAVES, 0, bytes(len(leaves)))
+
+    async def ask(capability: str, args: dict[str, Any]) -> str:
+        answer = await alice.call(bob.agent.did, capability=capability, args=args)
+        return str(answer["refused"])
+
+    async with asyncio.timeout(SECONDS):
+        assert "no name" in await ask(OFFER, {"manifest": fields | {"name": "../../evidence"}})
+        assert "no manifest" in await ask(OFFER, {"manifest": fields | {"size": -1}})
+        assert "not offered" in await ask(PIECE, args_of(manifest.id, other))
+        assert "not offered" in await ask(COMPLETE, {"share": manifest.id})
+        await alice.call(bob.agent.did, capability=OFFER, args={"manifest": fields})
+        assert "not those that were announced" in await ask(PIECE, args_of(manifest.id, other))
+        assert "no piece" in await ask(PIECE, {"share": manifest.id, "data": "?"})

@@ -37,7 +37,11 @@ class Channel:
         self.config = course.config
         """Its kind."""
         self.send = course.sending.send
-        """Send bytes or text once there is room for it: raises ChannelClosed, MessageTooLarge, TypeError."""
+        """
+        Send bytes or text once there is room for it: raises ChannelClosed, MessageTooLarge, TypeError.
+
+        Without a connection there is room for about 2 MiB; then it waits for the next one.
+        """
         self.try_send = course.sending.try_send
         """Likewise if it need not wait; returns whether it was taken."""
 

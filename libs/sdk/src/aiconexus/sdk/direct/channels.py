@@ -10,7 +10,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, InvalidChannel
+from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, InvalidChannel, MessageTooLarge
 from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.protocol.frames import Agree, Agreed, Disagreed, Resume, Word
 from aiconexus.protocol.problems import problem_of
@@ -181,7 +181,8 @@ class PeerChannels:
     def note_violation(self, label: str, error: Exception) -> None:
         """The other side does what no honest one would."""
         metrics.note_error(error)
-        self._host.note_incident("foreign_frame", f"channel {label!r}: {error}")
+        if not isinstance(error, MessageTooLarge):  # its settings may just allow more than ours
+            self._host.note_incident("foreign_frame", f"channel {label!r}: {error}")
 
     # Agreement
 
