@@ -26,7 +26,7 @@ from aiconexus.sdk.direct.states import ConnectionState
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLATFORM = {"services": WITHOUT_SIGNALING}
-QUICK = Direct(connect_seconds=4.0, turn_after_seconds=3.0, report=True)
+QUICK = Direct(connect_seconds=8.0, turn_after_seconds=6.0)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
