@@ -102,7 +102,7 @@ class OutRows:
     def mark_stored(self, id_: str, *, kept: bool = False) -> None:
         """The relay has it: the bytes may go unless they are ``kept`` for another road; the row waits for receipts."""
         self._database.execute(
-            "UPDATE outbox SET state = ?, sealed = iif(?, sealed, NULL) WHERE id = ? AND state = ?",
+            "UPDATE outbox SET state = ?, sealed = CASE WHEN ? THEN sealed END WHERE id = ? AND state = ?",
             (STORED, kept, id_, QUEUED),
         )
 
