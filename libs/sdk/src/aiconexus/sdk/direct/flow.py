@@ -62,6 +62,7 @@ class Outflow:
         self._consumed = 0
         self._sent_cost = 0
         self._most_sent = 0
+        self._most_units = 0
 
     @property
     def has_sendable(self) -> bool:
@@ -113,8 +114,10 @@ class Outflow:
         self._unacked.append(unit)
         cost = len(unit) + UNIT_COST
         self._sent_cost += cost
-        self._most_sent = max(self._most_sent, self._sent_cost)
         self.room -= cost
+        if self._sent_cost > self._most_sent:
+            self._most_sent = self._sent_cost
+            self._most_units = self.next_number
         return frame
 
     def take(self, bundle_bytes: int = 0) -> bytes:
@@ -152,9 +155,13 @@ class Outflow:
             FrameRefused: If we never sent as much.
 
         """
-        # A receiver of an unordered channel may have read what is sent again after a rewind.
-        if received > self.next_number or consumed > self._most_sent:
+        # A receiver of an unordered channel may have, and have read, what would be sent again after a rewind.
+        if received > self._most_units or consumed > self._most_sent:
             raise FrameRefused("an acknowledgement of what was not sent")
+        while self.next_number < received:
+            unit = self.waiting.popleft()
+            self.waiting_bytes -= len(unit)
+            self.send(unit)
         while self._base < received:
             self._unacked.popleft()
             self._base += 1
