@@ -11,6 +11,7 @@ from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listenin
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Presence
 from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem, TakenOver, UnknownAgent, UnsupportedType
+from aiconexus.protocol.limits import WATCH_MAX
 from aiconexus.protocol.signal_bodies import Answer, Offer
 from aiconexus.sdk import AgentState, Delivery, Identity
 
@@ -74,6 +75,24 @@ async def test_watch_tells_who_is_here_and_who_comes_and_goes(host: Host, road: 
 
     assert [False, True, False] == [change.online for change in seen]
     assert {bob.did} == {change.did for change in seen}
+
+
+@pytest.mark.parametrize("road", ["nats", "binary"])
+async def test_as_many_as_may_be_can_be_watched(host: Host, road: str) -> None:
+    """A hundred agents at once cost nobody the connection."""
+    alice, bob = await host.open(host.make(road)), host.make()
+    states: list[AgentState] = []
+    alice.on_state(states.append)
+    changes = alice.watch([bob.did, *(Identity.generate().did for _ in range(WATCH_MAX - 1))])
+    async with asyncio.timeout(SECONDS):
+        await anext(changes)
+        await host.open(bob)
+        await alice.ping()
+        while not (change := await anext(changes)).online:
+            pass
+
+    assert bob.did == change.did
+    assert [] == states
 
 
 async def test_unregister_removes_presence_at_once(host: Host) -> None:

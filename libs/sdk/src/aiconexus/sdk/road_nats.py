@@ -15,6 +15,8 @@ from aiconexus.sdk.road import Ask, Greeting, Lost, Push, Sink
 PENDING_MAX = 4096
 PENDING_MAX_BYTES = 16 * 1024 * 1024
 GREETING_SECONDS = 5.0
+SUBJECTS_MAX = 24
+"""Agents watched one by one; the server allows 64 subscriptions, and new ones begin before old ones end."""
 
 
 class NatsRoad:
@@ -91,7 +93,8 @@ class NatsRoad:
         del ask
         session = self._open()
         before, self._watches = self._watches, []
-        wanted = [subjects.presence(token_in(did)) for did in dids] or [subjects.all_presence()]
+        singles = dids if len(dids) <= SUBJECTS_MAX else ()
+        wanted = [subjects.presence(token_in(did)) for did in singles] or [subjects.all_presence()]
         for subject in wanted:
             self._watches.append(await session.subscribe(subject, self._take_live, messages_max=PENDING_MAX))
         for subscription in before:
