@@ -11,6 +11,7 @@ import pytest_asyncio
 from tests.integration.sdk_agents import SECONDS, Host, host_of, listening
 
 from aiconexus.cli.platform import Platform
+from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.sdk import Agent, Delivery, Notice
@@ -19,6 +20,9 @@ from aiconexus.sdk.direct.mail import Mail
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MESSAGES = 240
+QUEUED, FOLLOWING = 900, 500
+"""More than a new pipe takes along, and than its recipient has room for; and what comes after it."""
+WORK_SECONDS = 0.008
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -269,3 +273,36 @@ async def test_slow_handler_slows_its_sender(host: Host) -> None:
 
     assert carried <= 330
     assert seen == list(range(600))
+
+
+async def test_long_queue_at_the_relay_is_not_overtaken(host: Host) -> None:
+    """However long a recipient works on what came through the mailbox, a new pipe carries nothing ahead of it."""
+    bob = host.make()
+    handled: list[int] = []
+    done = asyncio.Event()
+
+    @bob.on("MESSAGE")
+    async def work(delivery: Delivery) -> None:
+        await asyncio.sleep(WORK_SECONDS)
+        handled.append(delivery.content)
+        if len(handled) == QUEUED + FOLLOWING:
+            done.set()
+
+    await host.open(bob)
+    alice = await host.open(host.make())
+    queued = [await alice.post(bob.did, number, timeout=0) for number in map(said, range(QUEUED))]
+    await queued[-1].wait_stored(SECONDS)
+    for end in line_between(alice, bob, "s1"):
+        end.attach()
+    for number in range(QUEUED, QUEUED + FOLLOWING):
+        await alice.post(bob.did, said(number), timeout=0)
+        await asyncio.sleep(WORK_SECONDS)
+    async with asyncio.timeout(60):
+        await done.wait()
+
+    assert list(range(QUEUED + FOLLOWING)) == handled
+
+
+def said(number: int) -> Message:
+    """A number as mail."""
+    return Message(content=number)

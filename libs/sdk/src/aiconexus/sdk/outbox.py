@@ -183,6 +183,10 @@ class Outbox:
         lost = [id_ for id_, has_bytes in rows if not has_bytes]
         return [id_ for id_, has_bytes in rows if has_bytes], lost[-1] if lost else None
 
+    def oldest_for(self, recipient: str) -> str | None:
+        """Tell what has waited longest at the relay for a recipient."""
+        return self.rows.oldest_for(recipient)
+
     def put_back(self, recipient: str, ids: list[str]) -> None:
         """Send these again, each in its place among what waits for the recipient."""
         if self.is_open:

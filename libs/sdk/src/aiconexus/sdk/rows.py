@@ -121,6 +121,12 @@ class OutRows:
         rows = self._database.execute(statement, (STORED, recipient, after, limit)).fetchall()
         return [(str(id_), bool(has_bytes)) for id_, has_bytes in reversed(rows)]
 
+    def oldest_for(self, recipient: str) -> str | None:
+        """What has waited longest at the relay for one recipient."""
+        statement = "SELECT id FROM outbox WHERE state = ? AND recipient = ? AND plan IS NULL ORDER BY position LIMIT 1"
+        row = self._database.execute(statement, (STORED, recipient)).fetchone()
+        return None if row is None else str(row[0])
+
     def in_order(self, ids: Iterable[str]) -> list[str]:
         """Those of these that are known, each once, in the order in which they were handed over."""
         wanted = dict.fromkeys(ids)

@@ -26,7 +26,7 @@ from aiconexus.sdk.voice import Spoken
 AGAIN_MAX = 256
 """Stored envelopes that a new pipe carries once more; if more wait, the recipient has to fetch them first."""
 AWAIT_SECONDS = 3.0
-"""Then the pipe is used all the same: a relay that is away must not hold up a peer that is here."""
+"""If nothing moves for so long, the pipe is used all the same: a relay that is away holds up no peer that is here."""
 HANDOVER_SECONDS = 2.0
 TAKEN_SECONDS = 4.0
 KNOWN_MAX = 1024
@@ -39,6 +39,9 @@ class Backlog(Protocol):
 
     def stored_for(self, recipient: str, limit: int, after: str = "") -> tuple[list[str], str | None]:
         """What waits at the relay and can be carried again, in order; and the last of it that cannot."""
+
+    def oldest_for(self, recipient: str) -> str | None:
+        """What has waited longest at the relay."""
 
     def put_back(self, recipient: str, ids: list[str]) -> None:
         """Send these again, each in its place; the relay gets only what it does not have."""
@@ -241,15 +244,21 @@ class Mail:
         """Let what lies at the relay arrive first, or take it along."""
         did = carriage.pipe.did
         again, last = self._backlog.stored_for(did, AGAIN_MAX)
-        if last is not None:
-            await self._await(carriage, last)
+        while last is not None:
+            oldest = self._backlog.oldest_for(did)
+            is_here = await self._await(carriage, last)
             if carriage.is_broken:
                 return
-            again, _ = self._backlog.stored_for(did, AGAIN_MAX, last)
+            if is_here or oldest == self._backlog.oldest_for(did):
+                again, _ = self._backlog.stored_for(did, AGAIN_MAX, last)
+                break
+            # Its recipient works on what came before: what follows goes the same way until it is through.
+            again, last = self._backlog.stored_for(did, AGAIN_MAX)
         self._make_ready(carriage)
         self._backlog.put_back(did, again)
 
-    async def _await(self, carriage: Carriage, id_: str) -> None:
+    async def _await(self, carriage: Carriage, id_: str) -> bool:
+        """Whether an envelope that went through the mailbox came, before the time was over."""
         key = (carriage.pipe.did, id_)
         future = self._here[key] = asyncio.get_running_loop().create_future()
         try:
@@ -257,9 +266,10 @@ class Mail:
                 carriage.pipe.send(write_word(Await(id_)))
                 await future
         except (TimeoutError, ChannelClosed):
-            return
+            return False
         finally:
             self._here.pop(key, None)
+        return True
 
     async def _take_over(self, carriage: Carriage) -> None:
         """Let older pipes run dry before a newer one is used."""
