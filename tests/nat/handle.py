@@ -14,7 +14,8 @@ from tests.nat import namespaces
 from tests.nat.site import ROOT, Site
 from tests.nat.words import Connect, Connected, Online, Road, Send, Settle, Settled, Spec, Words
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
+CONNECT_SECONDS = 30.0
 SETTLE_SECONDS = 60.0
 STOP_SECONDS = 15.0
 SLACK_SECONDS = 10.0
@@ -107,7 +108,7 @@ class Handle:
             story = f"{self.spec.label} did not {what} within {seconds} s; it said\n{said}\nand\n{self.complaints}"
             raise AssertionError(story) from None
 
-    async def connect(self, other: "Handle", timeout_seconds: float = 15.0) -> Connected:
+    async def connect(self, other: "Handle", timeout_seconds: float = CONNECT_SECONDS) -> Connected:
         """Have it connect to another agent."""
         since = len(self.heard)
         self.tell(Connect(did=other.did, timeout=timeout_seconds))

@@ -63,9 +63,9 @@ class Pair:
         self.opened: Connected | None = None
         self._trouble_at = time.monotonic()
 
-    async def connect(self, timeout_seconds: float = 15.0) -> Connected:
+    async def connect(self) -> Connected:
         """Have one connect to the other."""
-        self.opened = await self.a.connect(self.b, timeout_seconds)
+        self.opened = await self.a.connect(self.b)
         return self.opened
 
     async def converse(self) -> None:

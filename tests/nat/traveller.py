@@ -22,6 +22,8 @@ from aiconexus.sdk import Agent, Delivery, Notice
 from aiconexus.sdk.direct.peer import Peer
 from aiconexus.sdk.direct.settings import Direct
 
+PATIENT = {"connect_seconds": 25.0}
+"""Many trials at a time make everything slow."""
 _ENDS = {
     ReceiptStatus.PROCESSED: Event.PROCESSED,
     ReceiptStatus.EXPIRED: Event.EXPIRED,
@@ -35,7 +37,7 @@ class Traveller:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._journal = Journal(spec.journal)
-        direct = Direct(ice_servers=spec.servers, **spec.direct)
+        direct = Direct(ice_servers=spec.servers, **{**PATIENT, **spec.direct})
         self._agent = Agent(
             spec.identity, spec.url, name=spec.label, subprotocol=spec.subprotocol, state=":memory:", direct=direct
         )

@@ -48,7 +48,7 @@ class Connect(Order, frozen=True, tag="connect"):
     """Open a direct connection, and say ``Connected``."""
 
     did: str
-    timeout: float = 15.0
+    timeout: float
 
 
 class Send(Order, frozen=True, tag="send"):
