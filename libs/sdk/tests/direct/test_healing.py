@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 
-from aiconexus.sdk.direct.healing import LOST_SECONDS, pauses, starts_with_turn
+from aiconexus.sdk.direct.healing import LOST_SECONDS, pauses, seeking_pauses, starts_with_turn
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_what_is_gone_is_tried_at_once() -> None:
 def test_each_third_attempt_starts_with_turn() -> None:
     """If direct ways fail twice, TURN is tried at once."""
     assert [3, 6, 9] == [attempt for attempt in range(1, 10) if starts_with_turn(attempt)]
+
+
+def test_seeking_a_direct_way_becomes_rare() -> None:
+    """What goes through TURN looks for a direct way less and less often, down to four times an hour."""
+    seeking = list(islice(seeking_pauses(30, lambda: 0.5), 8))
+
+    assert [30, 60, 120, 240, 480, 900, 900, 900] == seeking
+
+
+def test_direct_way_need_not_be_sought() -> None:
+    """With 0 it stays as it is."""
+    assert [] == list(seeking_pauses(0, lambda: 0.5))

@@ -26,7 +26,7 @@ class Offer(Body, frozen=True):
     An SDP offer, RFC 8866 and RFC 9429.
 
     ``replaces`` names the session whose connection this one takes the place of, make before break; ``reason`` says
-    why: ``connect``, ``turn``, ``heal``, ``rotate``, ``emergency``.
+    why: ``connect``, ``turn``, ``direct``, ``heal``, ``rotate``, ``emergency``.
     """
 
     TYPE: ClassVar[str] = "OFFER"

@@ -162,8 +162,13 @@ class Connection:
             await self._until(self._greeting.verified)
         self._move(Turn.HELLO_VERIFIED)
         self.phase = "open"
+        self.road = "turn" if self.is_relayed else "direct"
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether what ICE has chosen leads through a TURN server."""
         pair = stack.pair_of(self.pc)
-        self.road = "turn" if pair is not None and stack.is_relayed(pair) else "direct"
+        return pair is not None and stack.is_relayed(pair)
 
     def take_answer(self, answer: Answer) -> None:
         """

@@ -6,6 +6,7 @@ SPREAD = 0.2
 LOST_SECONDS = 0.3
 """A connection that is gone cannot come back by itself: the first pause only keeps both sides apart."""
 TURN_EVERY = 3
+SEEK_MAX_SECONDS = 900.0
 
 
 def pauses(first_seconds: float, max_seconds: float, chance: Callable[[], float], *, lost: bool) -> Iterator[float]:
@@ -25,6 +26,12 @@ def pauses(first_seconds: float, max_seconds: float, chance: Callable[[], float]
     while True:
         yield pause * (1 - SPREAD + 2 * SPREAD * chance())
         pause = min(pause * 2, max_seconds)
+
+
+def seeking_pauses(first_seconds: float, chance: Callable[[], float]) -> Iterator[float]:
+    """Seconds before each try of a connection through TURN to find a direct way; none if it is not to."""
+    if first_seconds > 0:
+        yield from pauses(first_seconds, max(first_seconds, SEEK_MAX_SECONDS), chance, lost=False)
 
 
 def starts_with_turn(attempt: int) -> bool:

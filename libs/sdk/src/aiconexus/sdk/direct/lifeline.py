@@ -10,8 +10,10 @@ from aiconexus.protocol.errors import AiconexusError, EnvelopeError, RemoteProbl
 from aiconexus.protocol.frames import Agree, Agreed, Beat, Disagreed, Echo, Leaving, Resume, read_word, write_word
 from aiconexus.sdk.direct import metrics
 from aiconexus.sdk.direct.connection import Connection
-from aiconexus.sdk.direct.healing import pauses, starts_with_turn
+from aiconexus.sdk.direct.healing import pauses, seeking_pauses, starts_with_turn
+from aiconexus.sdk.direct.hello import OFFERER
 from aiconexus.sdk.direct.local import Local
+from aiconexus.sdk.direct.negotiation import DIRECT
 from aiconexus.sdk.direct.pulse import Pulse
 from aiconexus.sdk.direct.retiring import REPLACED, Retiring, flush
 from aiconexus.sdk.direct.states import ConnectionState, Happening, IceEvent
@@ -47,6 +49,7 @@ class Lifeline:
         self._pulse: Pulse | None = None
         self._beating: asyncio.Task[None] | None = None
         self._healing: asyncio.Task[None] | None = None
+        self._seeking: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._foreign = 0
         self._back = Waiting()
@@ -76,6 +79,11 @@ class Lifeline:
             if reason in ROTATIONS:
                 metrics.note_rotated()
                 self._note("key_rotated", connection, f"{reason}: {former.session} gave way")
+        if self._seeking is not None:
+            self._seeking.cancel()
+            self._seeking = None
+        if connection.road == TURN and connection.role == OFFERER and self._local.settings.policy == "all":
+            self._seeking = self._start(self._seek_direct(connection), "seek")
         self._back.wake()
 
     def take(self, connection: Connection, data: bytes | str) -> None:
@@ -229,6 +237,15 @@ class Lifeline:
                     return
                 continue
             return
+
+    async def _seek_direct(self, connection: Connection) -> None:
+        """Look for a direct way again and again, while what goes through TURN goes on."""
+        for pause in seeking_pauses(self._local.settings.seek_direct_seconds, random.random):
+            await asyncio.sleep(pause)
+            if connection is not self.current:
+                return
+            if self._relation.state is ConnectionState.CONNECTED:
+                self._relation.attempt(DIRECT)
 
     async def _is_back(self, seconds: float) -> bool:
         """Whether the peer is connected again before the time is over."""

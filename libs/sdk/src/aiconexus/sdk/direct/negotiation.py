@@ -15,7 +15,7 @@ from aiconexus.sdk.direct.offers import Proposal
 from aiconexus.sdk.direct.owner import Owner
 from aiconexus.sdk.direct.states import Step
 
-TURN = "turn"
+TURN, DIRECT = "turn", "direct"
 TURN_OF_OFFERER_SECONDS = 1.0
 """The answerer offers TURN by itself if the offerer has not done so by then."""
 EARLY_MAX = 16
@@ -90,7 +90,8 @@ class Negotiation:
         connection = await self._make(OFFERER, new_id(), with_turn=with_turn)
         try:
             await connection.offer(self._replaces, reason)
-            if await self._is_up(connection, patient=with_turn):
+            if await self._is_up(connection, patient=with_turn or reason == DIRECT):
+                self._check_road(connection, reason)
                 await connection.greet()
                 return connection
         except BaseException:
@@ -118,7 +119,8 @@ class Negotiation:
             for body in self._early:
                 await self.take_candidates(body)
             await connection.answer(offer, proposal.id)
-            if await self._is_up(connection, patient=with_turn):
+            if await self._is_up(connection, patient=with_turn or self.reason == DIRECT):
+                self._check_road(connection, self.reason)
                 await connection.greet()
                 return connection
         except BaseException:
@@ -159,6 +161,11 @@ class Negotiation:
         if not await self._local.servers.turn():
             return await connection.wait_up()
         return connection.role == ANSWERER and await connection.wait_up(TURN_OF_OFFERER_SECONDS)
+
+    def _check_road(self, connection: Connection, reason: str) -> None:
+        """A try for a direct way is not to take the place of what goes through TURN already."""
+        if reason == DIRECT and connection.is_relayed:
+            raise ConnectionFailed(self._did, "connecting", "only TURN connects us")
 
     async def _with_turn(self, before: Connection) -> Connection:
         metrics.note_turn_fallback()

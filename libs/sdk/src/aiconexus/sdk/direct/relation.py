@@ -17,7 +17,7 @@ from aiconexus.sdk.direct.hosting import Hosting
 from aiconexus.sdk.direct.lifeline import Lifeline
 from aiconexus.sdk.direct.local import Local
 from aiconexus.sdk.direct.monitor import Monitor
-from aiconexus.sdk.direct.negotiation import Negotiation
+from aiconexus.sdk.direct.negotiation import DIRECT, Negotiation
 from aiconexus.sdk.direct.offers import Proposal
 from aiconexus.sdk.direct.peer import Peer
 from aiconexus.sdk.direct.states import PEER, ConnectionState, Happening, IceState, Step, Verdict, advance, judge_offer
@@ -327,8 +327,9 @@ class Relation:
         session = negotiation.session
         self._next = None
         metrics.note_failed(error)
-        event = getattr(error, "event", "connection_failed")
-        self.local.incidents.note(event, self.did, session, str(error))
+        if negotiation.reason != DIRECT or self.current is None:
+            event = getattr(error, "event", "connection_failed")
+            self.local.incidents.note(event, self.did, session, str(error))
         if self.state is ConnectionState.CONNECTING:
             self._end(Happening.GIVEN_UP, error)
         else:

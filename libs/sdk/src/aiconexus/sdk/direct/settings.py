@@ -31,6 +31,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         rotate_seconds: When a connection is replaced by one with fresh keys; 0 never.
         heal_first_seconds: How long a silent connection may come back by itself, and the first pause between attempts.
         heal_max_seconds: The longest pause between attempts.
+        seek_direct_seconds: When a connection through TURN first looks for a direct way; the pauses double up to 15
+            minutes. 0 never.
         vet_seconds: How long a peer whose key was revoked may stay at most; the registry is asked that often.
         peers_max: Peers at a time.
         channels_max: Channels of one peer.
@@ -54,6 +56,7 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     rotate_seconds: float = 86_400.0
     heal_first_seconds: float = 3.0
     heal_max_seconds: float = 60.0
+    seek_direct_seconds: float = 30.0
     vet_seconds: float = 4.0
     peers_max: int = 256
     channels_max: int = 64
@@ -80,8 +83,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         mistakes = [f"{name} is not above 0" for name in positive if getattr(self, name) <= 0]
         if self.policy not in get_args(IcePolicy):
             mistakes.append(f"policy is {self.policy!r}, neither 'all' nor 'relay'")
-        if self.rotate_seconds < 0:
-            mistakes.append("rotate_seconds is below 0")
+        at_least_0 = ("rotate_seconds", "seek_direct_seconds")
+        mistakes += [f"{name} is below 0" for name in at_least_0 if getattr(self, name) < 0]
         if self.dead_seconds < self.heartbeat_seconds:
             mistakes.append("dead_seconds is less than heartbeat_seconds")
         if self.heal_max_seconds < self.heal_first_seconds:
