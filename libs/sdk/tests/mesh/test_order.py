@@ -23,7 +23,9 @@ def test_frame_far_ahead_is_not_kept() -> None:
     order = Order("s")
 
     assert [] == order.take(HELD_MAX, "far")
+    assert not order.is_begun
     assert ["0"] == order.take(0, "0")
+    assert order.is_begun
     assert [] == order.take(-1, "before")
 
 

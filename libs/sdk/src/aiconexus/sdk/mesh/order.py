@@ -21,6 +21,11 @@ class Order:
         self._next = 0
         self._held: dict[int, bytes | str] = {}
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether a frame has come."""
+        return self._next > 0 or bool(self._held)
+
     def take(self, number: int, frame: bytes | str) -> list[bytes | str]:
         """
         Take a frame.

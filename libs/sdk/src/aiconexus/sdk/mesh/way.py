@@ -96,6 +96,7 @@ class Way:
         self._on_word = on_word
         self._pipe: MeshPipe | None = None
         self._order = Order("")
+        self._left = ""
         self._waiting_since: float | None = None
         self._tries = 0
         self._firsts: set[str] = set()
@@ -108,7 +109,7 @@ class Way:
         if not self.is_used:
             self.is_used = True
             self._rests_until = 0.0
-            self._begin(None)
+            self._mail.attach(self._pipe or self._begin(None))
 
     def leave(self) -> None:
         """Have mail go another way: there is a channel now, or nobody is there."""
@@ -126,7 +127,12 @@ class Way:
         if pipe is None:
             self._remind()
             return
-        for frame in self._order.take(hop.number, frame_in(hop)):
+        try:
+            arrived = frame_in(hop)
+        except UnicodeDecodeError:
+            # No word of ours, whoever signed it; the session ends here, as its number is missing.
+            return
+        for frame in self._order.take(hop.number, arrived):
             self._note_progress()
             if not self._mail.frame(pipe, frame) and isinstance(frame, str):
                 self._on_word(self.did, frame)
@@ -157,11 +163,11 @@ class Way:
         return self._pipe or self._begin(None)
 
     def _session_of(self, hop: Hop) -> MeshPipe | None:
-        """The session of a frame; None if ours counts more, and something was said in it."""
+        """The session of a frame; None if it is over, or ours counts more and something was said in it."""
         pipe = self._pipe
         if pipe is not None and hop.session == pipe.session:
             return pipe
-        if pipe is not None and pipe.is_begun and hop.session < pipe.session:
+        if hop.session <= self._left or (pipe is not None and pipe.is_begun and hop.session < pipe.session):
             return None
         # Whoever takes up a session can be reached.
         self._rests_until = 0.0
@@ -177,7 +183,10 @@ class Way:
     def _begin(self, session: str | None) -> MeshPipe:
         """Take up a session: theirs, or a new one of ours."""
         former = self._pipe
-        name = session or session_after("" if former is None else former.session, now_ms(), os.urandom(RANDOM_BYTES))
+        if former is not None and (former.is_begun or self._order.is_begun):
+            self._left = max(self._left, former.session)
+        latest = max(self._left, "" if former is None else former.session)
+        name = session or session_after(latest, now_ms(), os.urandom(RANDOM_BYTES))
         self._order = Order(name)
         pipe = self._pipe = MeshPipe(self.did, name, self._emit)
         self._waiting_since = None
