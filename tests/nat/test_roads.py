@@ -55,7 +55,7 @@ async def test_best_road_is_found(trials: Trials, trial: Trial) -> None:
     assert outcome.gap_seconds <= trial.gap_seconds
 
 
-async def test_hidden_agents_speak_through_turn_alone(world: World) -> None:
+async def test_hidden_agents_speak_through_turn_alone(world: World, trials: Trials) -> None:
     """Under the relay-only policy not one datagram goes from one to the other, although nothing would be in its way."""
     async with world.pair("relay-only policy", HIDDEN, HIDDEN) as pair:
         pair.a.site.count_to(pair.b.site.address)
@@ -64,6 +64,7 @@ async def test_hidden_agents_speak_through_turn_alone(world: World) -> None:
         await pair.connect()
         await pair.road("turn", ROAD_SECONDS)
         outcome = await pair.settle()
+        trials.note("relay-only policy at both", outcome)
 
         assert (0, 0) == (pair.a.site.packets_to(pair.b.site.address), pair.b.site.packets_to(pair.a.site.address))
         assert {} == outcome.verdict.violations

@@ -84,7 +84,7 @@ WHOLE = [
 ]
 TROUBLES = [
     WHOLE[0],
-    Trial(name="UDP cut 60 s", steps=broken(60, UDP, back="turn")),
+    Trial(name="UDP cut 60 s", steps=broken(60, UDP)),
     Trial(name="flapping 30 s", steps=flapping),
     Trial(name="UDP blocked for good", steps=closing_udp),
     *WHOLE[1:],

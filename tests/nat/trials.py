@@ -57,6 +57,10 @@ class Trials:
         """What became of one."""
         return await self._tasks[trial.name]
 
+    def note(self, name: str, outcome: Outcome) -> None:
+        """Put an outcome into the table."""
+        self._found[name] = outcome
+
     async def end(self) -> None:
         """Give up what nobody asked for."""
         for task in self._tasks.values():
@@ -72,5 +76,6 @@ class Trials:
             if trial.steps is not None:
                 pair.trouble()
                 await trial.steps(pair)
-            outcome = self._found[trial.name] = await pair.settle()
+            outcome = await pair.settle()
+            self.note(trial.name, outcome)
             return outcome
