@@ -14,7 +14,7 @@ from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, Inval
 from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.protocol.frames import Agree, Agreed, Disagreed, Resume, Word
 from aiconexus.protocol.problems import problem_of
-from aiconexus.sdk.direct import metrics
+from aiconexus.sdk.direct import chronicle, metrics
 from aiconexus.sdk.direct.agreement import FEATURES, Streams, agree_of, are_same, config_of, error_of, kind_of
 from aiconexus.sdk.direct.bandwidth import BandwidthMode, Sender
 from aiconexus.sdk.direct.channel import Channel
@@ -167,6 +167,8 @@ class PeerChannels:
 
     def note_state(self, label: str, state: ChannelState) -> None:
         """A channel stands elsewhere."""
+        wire = self._host.wire
+        chronicle.note_channel(self._host.did, None if wire is None else wire.session, label, state)
         course = self._courses[label]
         if state is ChannelState.OPEN and label not in self._channels:
             self._note_open(course)

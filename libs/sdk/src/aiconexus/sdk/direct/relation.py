@@ -9,7 +9,7 @@ from aiconexus.protocol.direct_errors import ChannelClosed, ConnectionFailed
 from aiconexus.protocol.errors import AiconexusError, RemoteProblem
 from aiconexus.protocol.problems import CONNECTION_REFUSED, problem_of
 from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate
-from aiconexus.sdk.direct import metrics
+from aiconexus.sdk.direct import chronicle, metrics
 from aiconexus.sdk.direct.channels import PeerChannels
 from aiconexus.sdk.direct.connection import Connection
 from aiconexus.sdk.direct.hooks import Hooks
@@ -280,6 +280,8 @@ class Relation:
         if self.state is not before:
             self.hooks.tell("state", self.state)
         road = None if self.state in ENDED else self.road
+        if self.state is not before or road != self._road:
+            chronicle.note_peer(self.did, self.session, self.state, self.road)
         if road != self._road:
             metrics.note_road(self._road, road)
             self._road = road
