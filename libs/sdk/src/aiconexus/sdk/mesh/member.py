@@ -13,7 +13,7 @@ from aiconexus.sdk.mesh.junction import Junction
 from aiconexus.sdk.mesh.membership import Membership
 from aiconexus.sdk.mesh.settings import MeshSettings
 from aiconexus.sdk.mesh.tuning import Tuner
-from aiconexus.sdk.mesh.way import Sending, Way
+from aiconexus.sdk.mesh.way import Pace, Sending, Way
 from aiconexus.sdk.topology import ImpossibleTopology, Quality, Routes, Topology, cost, routes
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Member:
             deliver=self._take_own,
         )
         self._sending = Sending(
-            engine.link.services.voice.key, settings.ttl, settings.patience_seconds, self.forwarder.send, clock
+            engine.link.services.voice.key, settings.ttl, Pace(settings.patience_seconds), self.forwarder.send, clock
         )
         self.edges = Edges(
             us,
@@ -86,22 +86,20 @@ class Member:
         if self._settings.tune_seconds:
             self._crew.start(self._tune(), "mesh-tune")
 
-    def admit(self, did: str, shard: str | None) -> bool:
+    def admit(self, did: str, shard: str | None) -> None:
         """
-        Take in a new member.
-
-        Returns:
-            Whether it is new.
+        Take in a new member, and tell our neighbours, who tell theirs.
 
         Raises:
             ImpossibleTopology: If a sharded mesh has no such shard.
 
         """
-        is_new = self.membership.admit(did, shard)
-        if is_new:
-            self._change()
-            self._admitted.set()
-        return is_new
+        if not self.membership.admit(did, shard):
+            return
+        self._change()
+        self._admitted.set()
+        for neighbour in tuple(self.junction.neighbours):
+            self.say(neighbour, Admit(did, shard))
 
     async def close(self) -> None:
         """Hand on no more."""
@@ -123,6 +121,8 @@ class Member:
     def note_met(self, did: str) -> None:
         """A neighbour hands on."""
         self.edges.note(did)
+        for new, shard in self.membership.admitted.items():
+            self.say(did, Admit(new, shard))
         if len(self.junction.neighbours) == 1:
             self._settle_all()
 

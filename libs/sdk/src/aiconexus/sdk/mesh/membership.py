@@ -28,7 +28,8 @@ class Membership:
         self._away: dict[str, float] = {}
         self._seen: set[str] = set()
         self._gone: frozenset[str] = frozenset()
-        self._admitted: dict[str, str | None] = {}
+        self.admitted: dict[str, str | None] = {}
+        """Members who came later, and into which shard."""
         self._began = now
         self.topology = base
         self.everybody = frozenset(base.members)
@@ -56,12 +57,12 @@ class Membership:
         """
         if did in self.everybody:
             return False
-        before = self._admitted
-        self._admitted = {**before, did: shard}
+        before = self.admitted
+        self.admitted = {**before, did: shard}
         try:
             self._renew()
         except ImpossibleTopology:
-            self._admitted = before
+            self.admitted = before
             raise
         self.everybody |= {did}
         return True
@@ -108,8 +109,8 @@ class Membership:
 
     def _renew(self) -> None:
         topology = self.base
-        for did in sorted(self._admitted):
-            topology = join(topology, did, shard=self._admitted[did]).topology
+        for did in sorted(self.admitted):
+            topology = join(topology, did, shard=self.admitted[did]).topology
         if self._gone:
             topology = leave(topology, self._gone).topology
         self.topology = exchanged(topology, self.exchanges)

@@ -9,7 +9,6 @@ import msgspec
 
 from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.errors import Refused
-from aiconexus.protocol.frames import Admit
 from aiconexus.sdk.delivery import Sent
 from aiconexus.sdk.engine import Engine
 from aiconexus.sdk.fanout import Fanout, Report
@@ -141,11 +140,7 @@ class Mesh:
             ImpossibleTopology: If a sharded mesh has no such shard.
 
         """
-        member = self._open
-        if member.admit(did, shard):
-            for other in self.topology.members:
-                if other not in (member.us, did):
-                    member.say(other, Admit(did, shard))
+        self._open.admit(did, shard)
 
     async def close(self) -> None:
         """Hand on no more; channels stay until the agent closes."""

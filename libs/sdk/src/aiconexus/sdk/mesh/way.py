@@ -15,8 +15,11 @@ from aiconexus.sdk.direct.mail import Mail
 from aiconexus.sdk.mesh.order import Order, session_after
 
 ROAD = "mesh"
-TRIES_MAX = 3
+TRIES_MAX = 2
 """Ways that are tried, one after the other, before mail goes through the relay."""
+ANSWERS_MAX = 4.0
+"""So many usual answer times are waited for, if that is more than our patience: a busy mesh must not get more to do."""
+SMOOTHING = 1 / 8
 REST_SECONDS = 10.0
 """How long the relay is then used."""
 REMIND_SECONDS = 1.0
@@ -62,6 +65,28 @@ class MeshPipe:
         self._emit(self, number, frame)
 
 
+class Pace:
+    """
+    How long answers usually take, from whomever.
+
+    Args:
+        patience_seconds: What we wait at least.
+
+    """
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._usual_seconds = 0.0
+
+    def note(self, seconds: float) -> None:
+        """An answer took so long."""
+        self._usual_seconds += (seconds - self._usual_seconds) * SMOOTHING
+
+    def patience_seconds(self, tries: int) -> float:
+        """How long to wait after so many tries that failed; each time twice as long."""
+        return max(self._patience_seconds, ANSWERS_MAX * self._usual_seconds) * float(2**tries)
+
+
 class Sending(NamedTuple):
     """
     How frames leave us.
@@ -71,7 +96,7 @@ class Sending(NamedTuple):
 
     key: SigningKey
     ttl: int
-    patience_seconds: float
+    pace: Pace
     hand_on: Callable[[Hop, frozenset[str]], str | None]
     clock: Callable[[], float]
 
@@ -154,7 +179,9 @@ class Way:
         carriage = self._mail.to(self.did)
         if carriage is None or carriage.pipe is not self._pipe or carriage.is_idle:
             self._waiting_since = None
-        elif self._waiting_since is not None and now - self._waiting_since > self._sending.patience_seconds:
+        elif self._waiting_since is not None and now - self._waiting_since > self._sending.pace.patience_seconds(
+            self._tries
+        ):
             self._fail(now)
         return self._waiting_since is not None or bool(self._rests_until)
 
@@ -206,8 +233,10 @@ class Way:
     def _note_progress(self) -> None:
         self._tries = 0
         self._failed = frozenset()
-        if self._waiting_since is not None:
-            self._waiting_since = self._sending.clock()
+        if self._waiting_since is not None and self._waiting_since != -inf:
+            now = self._sending.clock()
+            self._sending.pace.note(now - self._waiting_since)
+            self._waiting_since = now
 
     def _fail(self, now: float) -> None:
         self._tries += 1
