@@ -325,9 +325,7 @@ async def test_hello_to_somebody_else_is_refused(alice: Agent, hand: Hand) -> No
     assert bye.problem == "hello_refused"
 
 
-@pytest.mark.parametrize(
-    "frame", [b"\x93\x01\xc4\x00\xc4\x00", b"", '["ping",1]', '{"id":1}', "nonsense"], ids=repr
-)
+@pytest.mark.parametrize("frame", [b"\x93\x01\xc4\x00\xc4\x00", b"", '["ping",1]', '{"id":1}', "nonsense"], ids=repr)
 async def test_nothing_counts_before_hello(alice: Agent, hand: Hand, frame: bytes | str) -> None:
     """Whatever else comes first ends the connection, and is answered by nothing."""
     await hand.offer(alice.did)
