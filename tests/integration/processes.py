@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 45.0
 """A fault may take a while to heal, on a machine that does other things, too."""
 POLL_SECONDS = 0.02
-PAUSE_MAX_SECONDS = 4.0
+PAUSE_MAX_SECONDS = 8.0
 """The longest that honest agents may have to wait while others attack, even if a relay is killed meanwhile."""
 
 

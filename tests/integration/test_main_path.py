@@ -32,6 +32,7 @@ PLATFORM = {
     "settings": {
         "AICONEXUS_RELAY_MAILBOX_MAX_ENVELOPES": str(MAILBOX_MAX),
         "AICONEXUS_RELAY_REGISTRY_CACHE_SECONDS": "0.2",
+        "AICONEXUS_SIGNALING_REGISTRY_CACHE_SECONDS": "0.2",
     },
 }
 DIALECTS = ("nats", "binary", "text")
