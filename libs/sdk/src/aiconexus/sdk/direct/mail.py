@@ -14,7 +14,7 @@ from typing import Protocol
 from aiconexus.protocol import text
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.errors import EnvelopeError, IdentityError
-from aiconexus.protocol.frames import FRAME_MAX_BYTES, Await, Here, NotTaken, Taken, read_word, write_word
+from aiconexus.protocol.frames import FRAME_MAX_BYTES, Await, Here, Meet, NotTaken, Taken, read_word, write_word
 from aiconexus.protocol.seal import Codec, Sealed, split
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.direct.arrivals import Arrivals, DirectTicket, TakeDirect
@@ -223,6 +223,9 @@ class Mail:
                 future = self._here.get((pipe.did, id_))
                 if future is not None and not future.done():
                     future.set_result(None)
+            case Meet():
+                # Whoever is in no mesh, or not yet, does not answer.
+                return True
             case _:
                 return False
         return True
