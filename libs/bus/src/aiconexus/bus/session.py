@@ -28,8 +28,9 @@ NONCE = re.compile(r"[A-Za-z0-9_-]{11,22}")
 """The only thing that the key signs for a server: a signature over anything else could be an envelope's."""
 
 RECONNECT_WAIT_SECONDS = 0.1
-RECONNECT_MAX_SECONDS = 3.0
-CONNECT_TIMEOUT_SECONDS = 5
+RECONNECT_MAX_SECONDS = 2.0
+CONNECT_TIMEOUT_SECONDS = 4
+"""A lost SYN is repeated after 1 and 3 seconds (RFC 6298); then another attempt is better than the fourth."""
 PING_SECONDS = 10
 PENDING_MAX_BYTES = 8 * 1024 * 1024
 NO_RESPONDERS = "503"
