@@ -46,6 +46,7 @@ class Member:
         self._peers = peers
         self._clock = clock = asyncio.get_running_loop().time
         self._ways: dict[str, Way] = {}
+        self._watched: set[Way] = set()
         self._routes: Routes | None = None
         self._admitted = asyncio.Event()
         self.changed = asyncio.Event()
@@ -62,7 +63,12 @@ class Member:
             deliver=self._take_own,
         )
         self._sending = Sending(
-            engine.link.services.voice.key, settings.ttl, Pace(settings.patience_seconds), self.forwarder.send, clock
+            engine.link.services.voice.key,
+            settings.ttl,
+            Pace(settings.patience_seconds),
+            self.forwarder.send,
+            clock,
+            self._watched.add,
         )
         self.edges = Edges(
             us,
@@ -251,8 +257,7 @@ class Member:
             await asyncio.sleep(LOOK_SECONDS)
             if self.membership.look(now()):
                 self._change()
-            for way in self._ways.values():
-                way.look()
+            self._watched.difference_update([way for way in tuple(self._watched) if not way.look()])
 
     async def _tune(self) -> None:
         while True:

@@ -91,7 +91,8 @@ class Sending(NamedTuple):
     """
     How frames leave us.
 
-    ``hand_on`` sends a hop to a neighbour other than those named, and says to which; None if there is none.
+    ``hand_on`` sends a hop to a neighbour other than those named, and says to which; None if there is none. ``watch``
+    has a way looked at once in a while, until there is nothing to see.
     """
 
     key: SigningKey
@@ -99,6 +100,7 @@ class Sending(NamedTuple):
     pace: Pace
     hand_on: Callable[[Hop, frozenset[str]], str | None]
     clock: Callable[[], float]
+    watch: Callable[["Way"], None]
 
 
 class Way:
@@ -179,11 +181,13 @@ class Way:
         carriage = self._mail.to(self.did)
         if carriage is None or carriage.pipe is not self._pipe or carriage.is_idle:
             self._waiting_since = None
-        elif self._waiting_since is not None and now - self._waiting_since > self._sending.pace.patience_seconds(
-            self._tries
-        ):
+        elif self._waiting_since is not None and now - self._waiting_since > self._patience_seconds:
             self._fail(now)
         return self._waiting_since is not None or bool(self._rests_until)
+
+    @property
+    def _patience_seconds(self) -> float:
+        return self._sending.pace.patience_seconds(self._tries)
 
     @property
     def _present(self) -> MeshPipe:
@@ -203,7 +207,7 @@ class Way:
     def _remind(self) -> None:
         """Tell the other end which session counts, once in a while."""
         now = self._sending.clock()
-        if now - self._reminded_at > REMIND_SECONDS:
+        if now - self._reminded_at >= REMIND_SECONDS:
             self._reminded_at = now
             self._present.send(write_word(Beat(0)))
 
@@ -245,6 +249,7 @@ class Way:
             self._begin(None)
             return
         self._rests_until = now + REST_SECONDS
+        self._sending.watch(self)
         self._stop()
 
     def _emit(self, pipe: MeshPipe, number: int, frame: bytes | str) -> None:
@@ -257,3 +262,4 @@ class Way:
             self._tries = TRIES_MAX
         if isinstance(frame, bytes) and self._waiting_since is None:
             self._waiting_since = sending.clock() if first is not None else -inf
+            sending.watch(self)
