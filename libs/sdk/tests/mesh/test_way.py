@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 
@@ -8,9 +7,11 @@ import pytest_asyncio
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import Hop, Leaving, write_word
 from aiconexus.protocol.hops import sign_hop
+from aiconexus.protocol.ids import RANDOM_BYTES
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.direct.mail import Mail
+from aiconexus.sdk.mesh.order import session_after
 from aiconexus.sdk.mesh.way import MeshPipe, Pace, Sending, Way
 
 ALICE, BOB = SigningKey(b"a" * 32), SigningKey(b"b" * 32)
@@ -75,7 +76,7 @@ class End:
 
     async def carried(self) -> None:
         """Mail has something under way."""
-        await asyncio.sleep(0)
+        await self.mail.wait_ready(self.way.did)
         carriage = self.mail.to(self.way.did)
         assert carriage is not None
         assert carriage.carry(f"id-{len(self.sent)}", b"\x93")
@@ -188,7 +189,7 @@ async def test_another_way_is_tried_and_then_the_relay(ends: tuple[End, End]) ->
 
 async def test_way_is_used_again_after_a_rest(ends: tuple[End, End]) -> None:
     """The relay is no place to stay; who is heard again is used at once."""
-    alice, bob = ends
+    alice, _ = ends
     alice.neighbours = []
     alice.way.use()
     await alice.carried()
@@ -196,15 +197,15 @@ async def test_way_is_used_again_after_a_rest(ends: tuple[End, End]) -> None:
     assert alice.mail.to(BOB.did) is None
     alice.now = 11.0
     alice.way.look()
-    await asyncio.sleep(0)
-    assert alice.mail.to(BOB.did) is not None
+    await alice.mail.wait_ready(BOB.did)
     await alice.carried()
     alice.way.look()
-    say(bob, "here")
-    let_through(bob, alice)
-    await asyncio.sleep(0)
+    assert alice.mail.to(BOB.did) is None
+    later = session_after(alice.session, 0, bytes(RANDOM_BYTES))
+    alice.way.take(sign_hop(BOB, ALICE.did, later, 0, write_word(Leaving("here")), hops=3))
+    await alice.mail.wait_ready(BOB.did)
 
-    assert alice.mail.to(BOB.did) is not None
+    assert said("here") == alice.words
 
 
 async def test_answers_end_the_wait(ends: tuple[End, End]) -> None:
@@ -226,8 +227,7 @@ async def test_left_way_is_no_pipe(ends: tuple[End, End]) -> None:
     """Where there is a channel now, mail takes that."""
     alice, _ = ends
     alice.way.use()
-    await asyncio.sleep(0)
-    assert alice.mail.to(BOB.did) is not None
+    await alice.mail.wait_ready(BOB.did)
     alice.way.leave()
     alice.way.leave()
 
