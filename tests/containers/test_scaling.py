@@ -63,5 +63,5 @@ def test_down_leaves_nothing(small: Composed) -> None:
     during = remains(small.project)
     small.down()
 
-    assert (2, 2, 1) == (len(during["container"]), len(during["network"]), len(during["volume"]))
+    assert (2, 2, 2) == (len(during["container"]), len(during["network"]), len(during["volume"]))
     assert {"container": [], "network": [], "volume": []} == remains(small.project)
