@@ -230,11 +230,11 @@ async def one(way: str, sender: Agent, did: str, id_: str) -> tuple[str, float]:
     began = loop.time()
     try:
         if way == "call":
-            await sender.call(did, capability="work", args={"id": id_}, timeout=2 * DEADLINE_SECONDS)
+            await sender.call(did, capability="work", args={"id": id_}, timeout=4 * DEADLINE_SECONDS)
         else:
             sent = await sender.send(did, id_, timeout=None, retry=STUBBORN if way == "schedule" else None)
             began = loop.time()
-            await sent.wait_processed(2 * DEADLINE_SECONDS)
+            await sent.wait_processed(4 * DEADLINE_SECONDS)
     except RemoteProblem as error:
         return "dead_lettered" if error.reporter != did else error.error.problem, loop.time() - began
     except AiconexusError as error:
