@@ -275,6 +275,17 @@ async def test_forged_frame_is_counted_and_not_handed_on(six: Party) -> None:
     assert 1 == mesh.status.tally.forged
 
 
+async def test_agent_is_in_one_mesh_at_a_time(six: Party) -> None:
+    """A second one is refused, and the first goes on."""
+    did = six.topology.members[0]
+    with pytest.raises(Refused):
+        await six.agents[did].mesh(six.topology).start()
+    sender, recipient = six.far()
+    await six.until_used(sender, recipient)
+
+    assert 2 == len(six.meshes[did].status.open)
+
+
 async def test_strangers_have_no_part(host: Host) -> None:
     """Who is not in the topology cannot take part, and who has not begun has no status."""
     agent = await host.open(host.make("nats"))

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiconexus.sdk.mesh.membership import Membership
-from aiconexus.sdk.topology import ImpossibleTopology, join, k_neighbour, leave, sharded
+from aiconexus.sdk.mesh.membership import MEMBERS_MAX, Membership
+from aiconexus.sdk.topology import ImpossibleTopology, join, k_neighbour, leave, ring, sharded
 
 NAMES = [f"m{number:02}" for number in range(20)]
 BASE = k_neighbour(NAMES, 4, seed=3)
@@ -103,6 +103,14 @@ def test_newcomer_to_an_unknown_shard_is_refused() -> None:
 
     assert "new" not in membership.everybody
     assert membership.admit("new", "here")
+
+
+def test_members_are_bounded() -> None:
+    """No member can have the others keep more and more."""
+    base = ring([f"m{number:04}" for number in range(MEMBERS_MAX)])
+    membership = Membership(base, "m0000", gone_seconds=3.0, absent_seconds=30.0, now=0.0)
+    with pytest.raises(ImpossibleTopology, match="2048 members"):
+        membership.admit("new")
 
 
 def test_newer_exchanges_count() -> None:

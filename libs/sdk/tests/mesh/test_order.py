@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiconexus.protocol.ids import RANDOM_BYTES, envelope_id
-from aiconexus.sdk.mesh.order import HELD_MAX, Order, session_after
+from aiconexus.sdk.mesh.order import HELD_MAX, HELD_MAX_BYTES, Order, session_after
 
 NOW_MS = 1_800_000_000_000
 CHANCE = bytes(RANDOM_BYTES)
@@ -27,6 +27,16 @@ def test_frame_far_ahead_is_not_kept() -> None:
     assert ["0"] == order.take(0, "0")
     assert order.is_begun
     assert [] == order.take(-1, "before")
+
+
+def test_large_frames_ahead_are_not_all_kept() -> None:
+    """Those that would take too much room come again; the next one is always taken."""
+    order, large = Order("s"), bytes(HELD_MAX_BYTES // 2)
+    for number in (1, 2, 3):
+        order.take(number, large)
+
+    assert [b"0", large, large] == order.take(0, b"0")
+    assert [large] == order.take(3, large)
 
 
 @pytest.mark.parametrize(

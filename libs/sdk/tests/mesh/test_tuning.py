@@ -1,6 +1,8 @@
+import pytest
+
 from aiconexus.protocol.frames import Costs, Exchanges, Word
 from aiconexus.sdk.mesh.membership import Membership
-from aiconexus.sdk.mesh.tuning import EXCHANGES_MAX, Tuner
+from aiconexus.sdk.mesh.tuning import EXCHANGES_MAX, Tuner, weights
 from aiconexus.sdk.topology import Edge, Rules, k_neighbour
 
 NAMES = [f"m{number:02}" for number in range(20)]
@@ -113,3 +115,10 @@ def test_memory_of_exchanges_is_bounded() -> None:
     parish.round()
 
     assert {EXCHANGES_MAX} == {len(membership.exchanges) for membership in parish.members.values()}
+
+
+def test_bad_edges_weigh_more() -> None:
+    """Frames go around them; usual differences do not count."""
+    assert pytest.approx({("a", "m"): 0.3 / 0.011}) == weights("m", {"a": 0.3, "b": 0.01, "x": 0.012, "z": 0.008}, 2.0)
+    assert {} == weights("m", {}, 2.0)
+    assert {} == weights("m", {"a": 0.0}, 2.0)

@@ -12,7 +12,8 @@ from aiconexus.protocol.hops import check_hop, onward
 from aiconexus.sdk.direct.seam import Pipe
 from aiconexus.sdk.topology import Routes
 
-SEEN_MAX = 65_536
+SEEN_MAX = 16_384
+"""Frames that are remembered; older ones are stopped by their hops."""
 BUFFERED_MAX = 4 * 1024 * 1024
 """Bytes that may wait for one neighbour; what comes then goes another way, or is dropped."""
 

@@ -12,9 +12,9 @@ from aiconexus.sdk.mesh.forwarding import Forwarder
 from aiconexus.sdk.mesh.junction import Junction
 from aiconexus.sdk.mesh.membership import Membership
 from aiconexus.sdk.mesh.settings import MeshSettings
-from aiconexus.sdk.mesh.tuning import Tuner
+from aiconexus.sdk.mesh.tuning import Tuner, weights
 from aiconexus.sdk.mesh.way import Pace, Sending, Way
-from aiconexus.sdk.topology import ImpossibleTopology, Quality, Routes, Topology, cost, routes
+from aiconexus.sdk.topology import Edge, ImpossibleTopology, Quality, Routes, Topology, cost, routes
 
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.peers import Peers
@@ -48,6 +48,7 @@ class Member:
         self._ways: dict[str, Way] = {}
         self._watched: set[Way] = set()
         self._routes: Routes | None = None
+        self._weights: dict[Edge, float] = {}
         self._admitted = asyncio.Event()
         self.changed = asyncio.Event()
         self._crew = engine.crew()
@@ -164,7 +165,7 @@ class Member:
 
     def _present_routes(self) -> Routes:
         if self._routes is None:
-            self._routes = routes(self.membership.topology, self.us, hops_max=self._settings.ttl)
+            self._routes = routes(self.membership.topology, self.us, self._weights, hops_max=self._settings.ttl)
         return self._routes
 
     def _way(self, did: str) -> Way:
@@ -211,12 +212,16 @@ class Member:
         self._settle_all()
 
     def _measure(self) -> dict[str, float]:
+        """What our edges cost, in seconds; whoever is dear is handed frames by a way around, too."""
         found = {}
         for did, pipe in self.junction.neighbours.items():
             relation = self._peers.relations.get(did)
             if relation is not None and relation.rtt_seconds is not None:
+                loss = relation.monitor.quality.loss or 0.0
                 load = min(pipe.buffered_amount / BUFFER_BYTES, 1.0)
-                found[did] = cost(Quality(rtt_seconds=relation.rtt_seconds, load=load))
+                found[did] = cost(Quality(rtt_seconds=relation.rtt_seconds, loss=loss, load=load))
+        self._weights = weights(self.us, found, self._settings.rules.bad_factor)
+        self._routes = None
         return found
 
     async def _close_channel(self, did: str) -> None:

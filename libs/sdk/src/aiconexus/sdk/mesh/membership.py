@@ -2,6 +2,9 @@
 
 from aiconexus.sdk.topology import Exchange, ImpossibleTopology, Topology, exchanged, join, leave
 
+MEMBERS_MAX = 2048
+"""So many may be admitted, by whichever member."""
+
 
 class Membership:
     """
@@ -52,11 +55,13 @@ class Membership:
             Whether it is new.
 
         Raises:
-            ImpossibleTopology: If a sharded mesh has no such shard.
+            ImpossibleTopology: If a sharded mesh has no such shard, or there are too many members.
 
         """
         if did in self.everybody:
             return False
+        if len(self.everybody) >= MEMBERS_MAX:
+            raise ImpossibleTopology(f"it has {MEMBERS_MAX} members already")
         before = self.admitted
         self.admitted = {**before, did: shard}
         try:

@@ -92,13 +92,17 @@ class Mesh:
 
         Raises:
             ImpossibleTopology: If we are not in the topology.
+            Refused: If the agent takes part in a mesh already.
 
         """
         engine = self._engine()
         us = engine.link.services.voice.did
         if us not in self._base.members:
             raise ImpossibleTopology(f"{us} is not in it")
-        self._member = Member(engine, await engine.door.peers(), self._base, self.settings)
+        peers = await engine.door.peers()
+        if peers.local.mail is not engine.mail:
+            raise Refused("an agent is in one mesh at a time")
+        self._member = Member(engine, peers, self._base, self.settings)
         self._member.start()
 
     async def wait_complete(self, timeout_seconds: float | None = None) -> None:

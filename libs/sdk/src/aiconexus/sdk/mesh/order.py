@@ -4,6 +4,7 @@ from aiconexus.protocol.ids import envelope_id
 
 HELD_MAX = 256
 """Frames that wait for earlier ones; more than mail may have under way."""
+HELD_MAX_BYTES = 2 * 1024 * 1024
 HEX_OF_TIME = 12
 
 
@@ -20,6 +21,7 @@ class Order:
         self.session = session
         self._next = 0
         self._held: dict[int, bytes | str] = {}
+        self._bytes = 0
 
     @property
     def is_begun(self) -> bool:
@@ -34,11 +36,15 @@ class Order:
             All that is in its turn now; nothing if the frame was there already, or is too far ahead.
 
         """
-        if self._next <= number < self._next + HELD_MAX:
-            self._held.setdefault(number, frame)
+        is_next = number == self._next
+        is_near = self._next < number < self._next + HELD_MAX and self._bytes + len(frame) <= HELD_MAX_BYTES
+        if number not in self._held and (is_next or is_near):
+            self._held[number] = frame
+            self._bytes += len(frame)
         found = []
         while self._next in self._held:
             found.append(self._held.pop(self._next))
+            self._bytes -= len(found[-1])
             self._next += 1
         return found
 

@@ -1,6 +1,7 @@
 """Exchange bad edges: every member tells one of them what its edges cost, and that one decides for all."""
 
 from collections.abc import Callable, Mapping
+from statistics import median
 
 from aiconexus.protocol.frames import Costs, Exchanges, Word
 from aiconexus.protocol.limits import EDGES_TOLD_MAX
@@ -110,3 +111,9 @@ class Tuner:
                 pair = edge(did, neighbour)
                 costs[pair] = max(cost, costs.get(pair, 0.0))
         return costs
+
+
+def weights(us: str, costs: Mapping[str, float], bad_factor: float) -> dict[Edge, float]:
+    """What our edges weigh when frames are handed on: 1 like all others, but those that cost too much, more."""
+    usual = median(costs.values()) if costs else 0.0
+    return {edge(us, did): cost / usual for did, cost in costs.items() if cost > bad_factor * usual > 0}
