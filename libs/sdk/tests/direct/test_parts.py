@@ -60,21 +60,21 @@ def test_flipped_bit_is_found(position: int, bit: int) -> None:
 
 def test_messages_do_not_mix() -> None:
     """Parts of several messages may alternate."""
-    one, other = bytes(40_000), b"x" * 50_000
+    one, other = bytes(150_000), b"x" * 190_000
     pairs = zip(cut(one, 1), [*cut(other, 2)][:3], strict=True)
     parts = [part for pair in pairs for part in pair] + [*cut(other, 2)][3:]
 
     assert [one, other] == put_together(parts)
 
 
-FIRST, SECOND = cut(bytes(20_000), 1)
+FIRST, SECOND = cut(bytes(70_000), 1)
 REFUSED = {
     "no head": b"\0",
-    "other size": next(cut(bytes(20_001), 1)),
-    "text": next(cut(bytes(20_000), 1, is_text=True)),
+    "other size": next(cut(bytes(70_001), 1)),
+    "text": next(cut(bytes(70_000), 1, is_text=True)),
     "twice": FIRST,
     "wrong length": SECOND + b"x",
-    "behind the end": list(cut(bytes(60_000), 1))[3][:9] + SECOND[9:],
+    "behind the end": list(cut(bytes(230_000), 1))[3][:9] + SECOND[9:],
 }
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiconexus.protocol.direct_errors import FrameRefused, MessageTooLarge
 
-PART_BYTES = 16 * 1024
+PART_BYTES = 60 * 1024
 """Bytes of the message in one part, other than the last."""
 DIGEST_BYTES = 32
 LONG_BYTES = 256 * 1024
