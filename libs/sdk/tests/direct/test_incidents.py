@@ -6,19 +6,21 @@ from pathlib import Path
 import pytest
 
 from aiconexus.protocol.errors import BusUnavailable
+from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.signal_bodies import Incident
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.direct.incidents import DETAIL_CHARACTERS, REPORTS_MAX, Incidents
-from aiconexus.sdk.incidentrows import KEPT_MAX, IncidentRows
+from aiconexus.sdk.incidentrows import KEPT_MAX, Checked, IncidentRows
 from aiconexus.sdk.journal import MEMORY, Journal
 
+KEY = SigningKey(bytes(range(32)))
 ALICE, BOB = "did:key:zAlice", "did:key:zBob"
 
 
 @pytest.fixture
 def rows() -> IncidentRows:
     """An empty book."""
-    return IncidentRows(Journal(MEMORY))
+    return IncidentRows(Journal(MEMORY), KEY)
 
 
 def crashed(error: BaseException) -> None:
@@ -70,11 +72,11 @@ def test_oldest_are_forgotten(rows: IncidentRows) -> None:
 def test_book_outlives_the_process(tmp_path: Path) -> None:
     """What was noted is there in the next life."""
     first = Journal(tmp_path / "journal")
-    IncidentRows(first).add(incident(1))
+    IncidentRows(first, KEY).add(incident(1))
     first.close()
     second = Journal(tmp_path / "journal")
 
-    assert [incident(1)] == IncidentRows(second).find()
+    assert [incident(1)] == IncidentRows(second, KEY).find()
     second.close()
 
 
@@ -129,3 +131,37 @@ async def test_details_are_short_and_printable(rows: IncidentRows) -> None:
     detail = listener.told[0].detail or ""
     assert DETAIL_CHARACTERS == len(detail)
     assert detail.startswith("a?b?x")
+
+
+@pytest.mark.parametrize(
+    ("deed", "entries", "broken_at"),
+    [
+        ("UPDATE incidents SET detail = 'nothing happened' WHERE position = 2", 1, 2),
+        ("UPDATE incidents SET at_ms = 0 WHERE position = 3", 2, 3),
+        ("DELETE FROM incidents WHERE position = 2", 1, 3),
+        ("UPDATE incidents SET signature = zeroblob(64) WHERE position = 4", 3, 4),
+        ("UPDATE incidents SET digest = NULL WHERE position = 1", 0, 1),
+        ("DELETE FROM incidents WHERE position = 1", 4, None),
+    ],
+)
+def test_what_was_written_can_be_verified(deed: str, entries: int, broken_at: int | None) -> None:
+    """Whoever changes, forges or takes out an entry is found out; only the oldest may go."""
+    journal = Journal(MEMORY)
+    rows = IncidentRows(journal, KEY)
+    for number in range(1, 6):
+        rows.add(incident(number))
+    whole = rows.check()
+    journal.database.execute(deed)
+    checked = rows.check()
+    journal.close()
+
+    assert Checked(5) == whole
+    assert Checked(entries, broken_at) == checked
+
+
+def test_incidents_are_found_by_their_session(rows: IncidentRows) -> None:
+    """The whole life of one connection can be asked for."""
+    rows.add(Incident(event="glare", peer=BOB, session="s-1", at_ms=1))
+    rows.add(Incident(event="key_rotated", peer=BOB, session="s-2", at_ms=2))
+
+    assert ["glare"] == [each.event for each in rows.find(session="s-1")]

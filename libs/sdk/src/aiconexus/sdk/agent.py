@@ -142,6 +142,8 @@ class Agent:
         """Replace every direct connection by one with fresh keys."""
         self.incidents = connecting.incidents
         """What happened on the direct path, the newest first."""
+        self.check_incidents = connecting.check_incidents
+        """Verify that they are as they were written."""
         self.mesh = connecting.mesh
         """Take part in a mesh of agents."""
         self.on_peer = notices.on_peer

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from aiconexus.protocol.signal_bodies import Incident
 from aiconexus.sdk.engine import Engine
+from aiconexus.sdk.incidentrows import Checked
 
 if TYPE_CHECKING:
     from aiconexus.sdk.direct.peer import Peer
@@ -65,10 +66,20 @@ class Connecting:
         return await (await self._engine().door.peers()).rotate(emergency=emergency)
 
     def incidents(
-        self, *, event: str | None = None, peer: str | None = None, since_ms: int = 0, limit: int = 100
+        self,
+        *,
+        event: str | None = None,
+        peer: str | None = None,
+        session: str | None = None,
+        since_ms: int = 0,
+        limit: int = 100,
     ) -> list[Incident]:
         """What happened on the direct path, the newest first; the journal keeps the last ten thousand."""
-        return self._engine().door.rows.find(event, peer, since_ms, limit)
+        return self._engine().door.rows.find(event, peer, since_ms, limit, session)
+
+    def check_incidents(self) -> Checked:
+        """Verify that nobody has changed, inserted or left out any of them: they are signed and chained."""
+        return self._engine().door.rows.check()
 
     def mesh(self, topology: "Topology", settings: "MeshSettings | None" = None) -> "Mesh":
         """

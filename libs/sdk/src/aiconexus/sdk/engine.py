@@ -157,7 +157,7 @@ class Engine:
             self.link.services,
             handlers,
             notices,
-            IncidentRows(self._journal),
+            IncidentRows(self._journal, identity.key),
             crew=self.crew,
             signal=self.live.signal,
             codec_for=self.discovery.codec_for,

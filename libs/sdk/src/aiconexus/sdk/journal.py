@@ -84,7 +84,12 @@ CREATE TABLE incidents (
   detail TEXT
 );
 """
-SCHEMAS = (_FIRST, _CALLS_AND_RETRIES, _INCIDENTS)
+_WITNESS = """
+ALTER TABLE incidents ADD COLUMN previous BLOB;
+ALTER TABLE incidents ADD COLUMN digest BLOB;
+ALTER TABLE incidents ADD COLUMN signature BLOB;
+"""
+SCHEMAS = (_FIRST, _CALLS_AND_RETRIES, _INCIDENTS, _WITNESS)
 """What leads from each version to the next."""
 SCHEMA_VERSION = len(SCHEMAS)
 SWEPT = ("outbox", "inbox", "calls", "chunks")
