@@ -11,20 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from aiconexus.cli.platform import Platform
+from aiconexus.cli.testing import logged_platform
 
 
 async def serve(home: Path, settings: dict[str, str]) -> None:
     """Run until nobody wants it any more."""
-    with (home / "log").open("w") as log:
-
-        def keep(name: str, line: str) -> None:
-            log.write(f"{name}: {line}\n")
-            log.flush()
-
-        async with Platform(home / "home", settings=settings, on_line=keep) as platform:
-            print(msgspec.json.encode(platform.endpoints()).decode(), flush=True)  # noqa: T201
-            await asyncio.to_thread(sys.stdin.read)
+    async with logged_platform(home, settings=settings) as platform:
+        print(msgspec.json.encode(platform.endpoints()).decode(), flush=True)  # noqa: T201
+        await asyncio.to_thread(sys.stdin.read)
 
 
 def main() -> None:

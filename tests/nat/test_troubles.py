@@ -80,14 +80,18 @@ def hidden(steps: Callable[[Pair], Awaitable[None]], name: str, end: End = SYMME
 
 WHOLE = [
     Trial(name=f"everything cut {seconds} s", steps=broken(seconds, EVERYTHING), gap_seconds=seconds + GAP_SECONDS)
-    for seconds in (60, 10, 3)
+    for seconds in (60, 20, 10, 6, 3)
 ]
+BY_EDGE = Trial(
+    name="everything cut 20 s, edge", a=End(road="edge"), steps=broken(20, EVERYTHING), gap_seconds=20 + GAP_SECONDS
+)
 TROUBLES = [
     WHOLE[0],
     Trial(name="UDP cut 60 s", steps=broken(60, UDP)),
     Trial(name="flapping 30 s", steps=flapping),
     Trial(name="UDP blocked for good", steps=closing_udp),
     *WHOLE[1:],
+    BY_EDGE,
     Trial(name="UDP cut 10 s", steps=broken(10, UDP)),
     Trial(name="UDP cut 3 s", steps=broken(3, UDP)),
     Trial(name="UDP cut outwards 10 s", steps=broken(10, UDP_OUT)),

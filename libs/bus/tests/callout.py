@@ -2,51 +2,29 @@ import os
 import time
 from pathlib import Path
 
-from aiconexus.bus.accounts import ServerPlan, render_server_config
-from aiconexus.bus.claims import (
-    CurveKey,
-    LoginRequest,
-    account_text,
-    check_login,
-    login_answer,
-    read_login_request,
-    user_jwt,
-)
-from aiconexus.bus.nkeys import user_nkey
-from aiconexus.bus.ownership import SERVICES
+from aiconexus.bus.claims import CurveKey, LoginRequest, check_login, login_answer, read_login_request, user_jwt
 from aiconexus.bus.session import Incoming, Session
+from aiconexus.bus.testing import SERVER_KEYS, config_with_accounts, new_key
 from aiconexus.protocol import subjects
-from aiconexus.protocol.keys import SigningKey
 
 
 class Callout:
     """A responder of logins at a real server."""
 
     def __init__(self) -> None:
-        self.users = {name: SigningKey(os.urandom(32)) for name in (*SERVICES, "auth", "system")}
-        self.issuer = SigningKey(os.urandom(32))
+        self.users = {name: new_key() for name in SERVER_KEYS}
         self.curve = CurveKey(os.urandom(32))
         self.banned: set[str] = set()
 
     def config(self, store: Path) -> str:
         """Of the server."""
-        nkeys = {name: user_nkey(key.public_key) for name, key in self.users.items()}
-        plan = ServerPlan(
-            port=-1,
-            store_dir=str(store),
-            services={name: nkeys[name] for name in SERVICES},
-            auth=nkeys["auth"],
-            system=nkeys["system"],
-            issuer=account_text(self.issuer),
-            xkey=self.curve.public,
-        )
-        return render_server_config(plan)
+        return config_with_accounts(self.users, self.curve.public, store)
 
     async def answer(self, incoming: Incoming) -> None:
         """Let everybody in who proves their key and is not banned."""
         xkey = (incoming.headers or {})["Nats-Server-Xkey"]
         asked = read_login_request(self.curve.open(incoming.data, xkey), time.time())
-        reply = login_answer(self.issuer, asked, now_seconds=time.time(), **self.decision(asked))
+        reply = login_answer(self.users["issuer"], asked, now_seconds=time.time(), **self.decision(asked))
         await self.session.publish(incoming.reply, self.curve.seal(reply, xkey))
 
     def decision(self, asked: LoginRequest) -> dict[str, str]:
@@ -56,7 +34,7 @@ class Callout:
             return {"error": "banned"}
         own = did.removeprefix("did:key:")
         jwt = user_jwt(
-            self.issuer,
+            self.users["issuer"],
             asked,
             name=did,
             account="AGENTS",

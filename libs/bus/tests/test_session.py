@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from aiconexus.bus.session import Incoming, Session
+from aiconexus.bus.sockets import SILENCE_SECONDS
 from aiconexus.bus.testing import NatsServer
 from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
@@ -145,6 +146,16 @@ async def test_the_socket_does_not_wait_for_more(session: Session) -> None:
     raw = connection._io_writer.transport.get_extra_info("socket")
 
     assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+async def test_the_socket_notices_a_dead_path(session: Session) -> None:
+    """A path that swallows everything costs seconds, not the minutes of the system's own patience."""
+    connection: Any = session._client._transport
+    raw = connection._io_writer.transport.get_extra_info("socket")
+
+    assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENCE_SECONDS * 1000
+    assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) < SILENCE_SECONDS
 
 
 async def test_a_barrier_is_honest_while_the_server_is_away(session: Session, server: NatsServer) -> None:

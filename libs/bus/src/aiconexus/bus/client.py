@@ -10,9 +10,11 @@ from typing import Protocol
 
 import msgspec
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
+from nats.aio.transport import TcpTransport
 
+from aiconexus.bus.sockets import notice_silence
 from aiconexus.bus.wire import MessageParser, headers_of, publication
 
 LOGIN_ERRORS = (
@@ -56,6 +58,12 @@ class HealingClient(Client):
         super().__init__()
         self._ps = MessageParser(self)
         self._direct: dict[int, Handler] = {}
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        # The library sets no option of the socket: over a path that died it waits for as long as the system does.
+        await super()._connect_to_server(s)
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001 - shows it nowhere else
+            notice_silence(self._transport._io_writer.get_extra_info("socket"))  # noqa: SLF001 - likewise
 
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         # The library writes PING to the socket at once, before queued SUB and PUB: its flush is no barrier.

@@ -31,6 +31,8 @@ RECONNECT_WAIT_SECONDS = 0.1
 RECONNECT_MAX_SECONDS = 2.0
 CONNECT_TIMEOUT_SECONDS = 4
 """A lost SYN is repeated after 1 and 3 seconds (RFC 6298); then another attempt is better than the fourth."""
+LOGIN_SECONDS = 5.0
+"""How long a session that does not wait for ever tries: what connects at the last moment still has to log in."""
 PING_SECONDS = 10
 PENDING_MAX_BYTES = 8 * 1024 * 1024
 NO_RESPONDERS = "503"
@@ -175,7 +177,7 @@ class Session:
             pending_size=PENDING_MAX_BYTES,
         )
         try:
-            async with asyncio.timeout(None if forever else CONNECT_TIMEOUT_SECONDS):
+            async with asyncio.timeout(None if forever else LOGIN_SECONDS):
                 await (connect if forever else _unless(events.refused, _proved(client, connect)))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await client.close()

@@ -1,17 +1,55 @@
 """A real nats-server for tests and benchmarks: on a free port of the loopback, with a store that it owns."""
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
+from aiconexus.bus.accounts import ServerPlan, render_server_config
+from aiconexus.bus.claims import account_text
+from aiconexus.bus.nkeys import user_nkey
+from aiconexus.bus.ownership import SERVICES
+from aiconexus.protocol.keys import SigningKey
+
 START_SECONDS = 20
 FREE_PORT = -1
+SERVER_KEYS = (*SERVICES, "auth", "system", "issuer")
+"""Whose keys a server with all accounts is told."""
+
+
+def new_key() -> SigningKey:
+    """A key that nobody has seen before."""
+    return SigningKey(os.urandom(32))
+
+
+def config_with_accounts(keys: Mapping[str, SigningKey], xkey: str, store: Path) -> str:
+    """
+    The configuration of a platform's server, for a ``NatsServer``.
+
+    Args:
+        keys: Those of ``SERVER_KEYS``; the server is not told of others.
+        xkey: The curve key "X…" of the callout.
+        store: The folder of JetStream.
+
+    """
+    nkeys = {name: user_nkey(key.public_key) for name, key in keys.items()}
+    plan = ServerPlan(
+        store_dir=str(store),
+        services={name: nkeys[name] for name in SERVICES},
+        auth=nkeys["auth"],
+        system=nkeys["system"],
+        issuer=account_text(keys["issuer"]),
+        xkey=xkey,
+    )
+    # A test's server chooses its own port, and keeps it.
+    lines = render_server_config(plan).splitlines()
+    return "\n".join(line for line in lines if not line.startswith("listen:"))
 
 
 def server_binary() -> str:

@@ -16,6 +16,9 @@ from aiconexus.protocol.problems import problem_of
 STEADY = RetryPolicy(initial_delay_seconds=0.1, max_delay_seconds=10.0, jitter=1.0)
 """The pace at which an agent tries for ever: exponential, with jitter over the whole delay."""
 
+LINKING = RetryPolicy(initial_delay_seconds=0.1, max_delay_seconds=2.0, jitter=1.0)
+"""Likewise for its connection, on which all else waits: a road that opens is used within four seconds."""
+
 _REGISTERS_LATER = frozenset({"stale", "expired", "replayed"})
 """Problems of a REGISTER that the next one, with another time and id, may not have."""
 

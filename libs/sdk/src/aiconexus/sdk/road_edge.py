@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from msgspec import Meta
 
+from aiconexus.bus.sockets import notice_silence
 from aiconexus.protocol import text
 from aiconexus.protocol.bodies import Challenge, Receipt, Watch
 from aiconexus.protocol.closing import Close, gives_up
@@ -33,6 +34,8 @@ from aiconexus.sdk.road import Ask, Greeting, Lost, Push, Sink
 BINARY, TEXT = "aiconexus.v1", "ioap.v1"
 SUBPROTOCOLS = (BINARY, TEXT)
 CONNECT_SECONDS = 10.0
+SOCKET_SECONDS = 4.0
+"""For the connection alone: a lost SYN is repeated after 1 and 3 seconds (RFC 6298), then a new one is better."""
 CLOSE_SECONDS = 2.0
 FRAME_MAX_BYTES = 2 * REPLY_MAX_BYTES
 
@@ -133,13 +136,15 @@ class EdgeRoad:
         self._note_lost(Lost(BusUnavailable((self._url,), "closed")))
 
     async def _handshake(self, sink: Sink) -> Greeting:
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_connect=SOCKET_SECONDS))
         self._socket = socket = await self._http.ws_connect(
             self._url,
             protocols=(self._subprotocol,),
             max_msg_size=FRAME_MAX_BYTES,
             ssl=True if self._ssl is None else self._ssl,
         )
+        if (tcp := socket.get_extra_info("socket")) is not None:
+            notice_silence(tcp)
         if socket.protocol != self._subprotocol:
             raise BusUnavailable((self._url,), f"it does not speak {self._subprotocol}")
         first = await socket.receive()
