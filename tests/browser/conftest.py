@@ -11,6 +11,7 @@ from tests.browser.site import served
 from tests.integration.sdk_agents import Host, host_of
 
 from aiconexus.cli.platform import Platform
+from aiconexus.cli.testing import logged_platform
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,16 +47,9 @@ async def platform(
     site: str, settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Platform]:
     """A running platform whose edge serves pages of the site."""
-    home = tmp_path_factory.mktemp("platform")
     settings = {"AICONEXUS_EDGE_CORS_ORIGINS": site, **settings}
-    with (home / "log").open("w") as log:
-
-        def keep(name: str, line: str) -> None:
-            log.write(f"{name}: {line}\n")
-            log.flush()
-
-        async with Platform(home / "home", settings=settings, on_line=keep) as platform:
-            yield platform
+    async with logged_platform(tmp_path_factory.mktemp("platform"), settings=settings) as platform:
+        yield platform
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -10,21 +10,15 @@ from tests.integration.measuring import Meter
 from tests.integration.processes import Traffic, traffic
 
 from aiconexus.cli.platform import Platform
+from aiconexus.cli.testing import logged_platform
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     """A running platform; a module says in ``PLATFORM`` what differs from the defaults."""
-    home = tmp_path_factory.mktemp("platform")
     options: dict[str, Any] = getattr(request.module, "PLATFORM", {})
-    with (home / "log").open("w") as log:
-
-        def keep(name: str, line: str) -> None:
-            log.write(f"{name}: {line}\n")
-            log.flush()
-
-        async with Platform(home / "home", on_line=keep, **options) as platform:
-            yield platform
+    async with logged_platform(tmp_path_factory.mktemp("platform"), **options) as platform:
+        yield platform
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ What is hostile about them is in the tests; here is only how bytes get to the pl
 
 import asyncio
 import base64
-import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import msgspec
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Incoming, Session
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects, text
 from aiconexus.protocol.bodies import Body, Challenge, Error, PlatformInfo, Register, Registered
 from aiconexus.protocol.did import key_text_of
@@ -26,11 +26,6 @@ from aiconexus.protocol.seal import Codec, Letter, Sealed, compose, split, unsea
 
 ANSWER_SECONDS = 10.0
 BINARY, TEXT = "aiconexus.v1", "ioap.v1"
-
-
-def new_key() -> SigningKey:
-    """A key that nobody has seen before."""
-    return SigningKey(os.urandom(32))
 
 
 def sealed(key: SigningKey, body: Body, to: str | None, **fields: Any) -> bytes:

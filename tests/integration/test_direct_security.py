@@ -12,8 +12,9 @@ from tests.integration.forgeries import resealed
 from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host, host_of
 from tests.integration.signaling_played import WITHOUT_SIGNALING, Signaling, playing
-from tests.integration.strangers import new_key, sealed
+from tests.integration.strangers import sealed
 
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.direct_errors import DescriptionRefused, HelloRefused

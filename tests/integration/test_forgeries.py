@@ -9,8 +9,9 @@ import pytest_asyncio
 from tests.integration.forgeries import FORGERIES, Forger, mail
 from tests.integration.measuring import Meter
 from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
-from tests.integration.strangers import BINARY, TEXT, NativeStranger, native, new_key, sealed, websocket
+from tests.integration.strangers import BINARY, TEXT, NativeStranger, native, sealed, websocket
 
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Receipt
 from aiconexus.protocol.keys import SigningKey

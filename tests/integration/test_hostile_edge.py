@@ -10,8 +10,9 @@ import pytest_asyncio
 from tests.integration.forgeries import SMALL_ORDER, mail, prototype_did, resealed, small_order_did
 from tests.integration.measuring import Meter
 from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
-from tests.integration.strangers import BINARY, TEXT, NativeStranger, SocketStranger, native, new_key, sealed, websocket
+from tests.integration.strangers import BINARY, TEXT, NativeStranger, SocketStranger, native, sealed, websocket
 
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Ping, Register
 from aiconexus.protocol.closing import Close

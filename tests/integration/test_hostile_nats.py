@@ -10,9 +10,10 @@ import pytest_asyncio
 from tests.integration.forgeries import SMALL_ORDER, mail, resealed, spoofed
 from tests.integration.measuring import Meter
 from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
-from tests.integration.strangers import NativeStranger, native, new_key, sealed
+from tests.integration.strangers import NativeStranger, native, sealed
 
 from aiconexus.bus.session import Session
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Discover, Error, Fetch, Mail, Message, Ping, Receipt, Takeover

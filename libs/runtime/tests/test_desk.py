@@ -24,8 +24,9 @@ from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import FRESHNESS_MS
 from aiconexus.protocol.seal import Codec, Sealed, seal, split, unseal, wrap
 from aiconexus.runtime.desk import REQUESTS_MAX, Desk, Request
+from aiconexus.runtime.testing import counted
 
-from .world import Caller, World, counted, opened
+from .world import Caller, World, opened
 
 REQUESTS = "aiconexus_relay_requests_total"
 REFUSED = "aiconexus_security_refusals_total"

@@ -2,8 +2,7 @@ import json
 from pathlib import Path
 
 from aiconexus.runtime.ports import Ports
-
-from .world import Lines
+from aiconexus.runtime.testing import Lines
 
 
 def test_ports_are_logged_and_written_as_one_object(tmp_path: Path) -> None:

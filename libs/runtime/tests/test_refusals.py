@@ -1,8 +1,7 @@
 from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.errors import InvalidSignature, MailboxFull, RemoteProblem
 from aiconexus.runtime.refusals import Refusals
-
-from .world import Lines, counted
+from aiconexus.runtime.testing import Lines, counted
 
 REFUSED = "aiconexus_security_refusals_total"
 

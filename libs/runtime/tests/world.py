@@ -1,43 +1,22 @@
 """A small world for the tests: three services and an agent, known to one nats-server."""
 
-import os
 from pathlib import Path
 from typing import Any
-
-import structlog
-from prometheus_client import REGISTRY
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.nkeys import user_nkey
 from aiconexus.bus.session import Incoming, Session
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Body
-from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Letter, compose, unseal
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.directory import Directory
-from aiconexus.runtime.health import Health
-from aiconexus.runtime.logs import Log
-from aiconexus.runtime.ports import Ports
 from aiconexus.runtime.settings import ServiceSettings
-from aiconexus.runtime.voice import Voice
+from aiconexus.runtime.testing import Lines, context_of
 
 SERVICES = ("identity", "relay", "edge")
-
-
-class Lines:
-    """A log that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self._logger = structlog.testing.CapturingLogger()
-        self.log: Log = structlog.wrap_logger(
-            self._logger, processors=[], wrapper_class=structlog.make_filtering_bound_logger(20)
-        )
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        """The facts of every line with this event."""
-        return [dict(call.kwargs) for call in self._logger.calls if call.kwargs["event"] == event]
 
 
 class World:
@@ -45,7 +24,7 @@ class World:
 
     def __init__(self) -> None:
         self.url = ""
-        self.keys = {name: SigningKey(os.urandom(32)) for name in (*SERVICES, "alice", "mallory")}
+        self.keys = {name: new_key() for name in (*SERVICES, "alice", "mallory")}
         self.directory = Directory({name: self.keys[name].did for name in SERVICES})
         self.lines = Lines()
         self._sessions: list[Session] = []
@@ -63,18 +42,14 @@ class World:
 
     async def context(self, service: str) -> Context[ServiceSettings]:
         """What a connected service is given."""
-        key = self.keys[service]
-        return Context(
-            service=service,
-            instance="i1",
-            settings=ServiceSettings(seed=key.seed, directory_file=""),
-            key=key,
-            voice=Voice(key),
+        return context_of(
+            await self.session(service),
+            service,
+            "i1",
+            ServiceSettings(seed=self.keys[service].seed, directory_file=""),
+            key=self.keys[service],
             directory=self.directory,
-            session=await self.session(service),
-            health=Health(service),
-            ports=Ports(service, None, self.lines.log),
-            log=self.lines.log,
+            lines=self.lines,
         )
 
     def sealed(self, sender: str, body: Body, to: str, **fields: Any) -> bytes:
@@ -110,8 +85,3 @@ class Caller:
 def opened(incoming: Incoming) -> Letter:
     """Verify an answer."""
     return unseal(incoming.data, REPLY_MAX_BYTES)
-
-
-def counted(name: str, **labels: str) -> float:
-    """The value of a metric, 0 if it was never moved."""
-    return REGISTRY.get_sample_value(name, labels) or 0.0

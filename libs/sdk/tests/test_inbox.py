@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from libs.sdk.tests.wire import SECONDS, Wire, new_key, sealed, serving
+from libs.sdk.tests.wire import SECONDS, Wire, sealed, serving
 
 from aiconexus.bus.clock import new_id
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Error, ExecRequest, ExecResponse, Message, ReceiptStatus
 from aiconexus.protocol.seal import wrap
 from aiconexus.protocol.signal_bodies import Offer

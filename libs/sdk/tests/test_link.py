@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from libs.sdk.tests.wire import SECONDS, Wire, new_key, sealed, serving
+from libs.sdk.tests.wire import SECONDS, Wire, sealed, serving
 
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import (
     Error,
     Message,

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from libs.sdk.tests.wire import SECONDS, Wire, new_key, sealed, serving
+from libs.sdk.tests.wire import SECONDS, Wire, sealed, serving
 
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Error, Message, ReceiptStatus
 from aiconexus.protocol.errors import BusUnavailable, HandlerFailed, Refused, RemoteProblem
 from aiconexus.protocol.job_bodies import Return

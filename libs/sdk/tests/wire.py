@@ -5,7 +5,6 @@ It holds the keys of three services, keeps a mailbox that the test fills, and wr
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from aiconexus.bus.clock import new_id, now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import (
     Ack,
     Acked,
@@ -38,11 +38,6 @@ from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Letter, compose, split, unseal
 
 SECONDS = 10.0
-
-
-def new_key() -> SigningKey:
-    """A key that nobody has seen before."""
-    return SigningKey(os.urandom(32))
 
 
 def sealed(key: SigningKey, body: Body, to: str | None, **fields: Any) -> bytes:

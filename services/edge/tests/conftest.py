@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from .world import Agents, Edge, World, platform
+from aiconexus.cli.testing import logged_platform
+
+from .world import Agents, Edge, World
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """Bus, identity and relay."""
-    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
+    async with logged_platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
         yield World(running)
 
 

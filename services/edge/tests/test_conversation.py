@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import text
 from aiconexus.protocol.bodies import (
     Ack,
@@ -36,7 +37,7 @@ from aiconexus.protocol.closing import Close
 from aiconexus.protocol.seal import Codec, Sealed, split, unseal, wrap
 from aiconexus.protocol.signal_bodies import Offer
 
-from .world import BINARY, TEXT, Agents, Edge, Place, World, new_key
+from .world import BINARY, TEXT, Agents, Edge, Place, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from aiconexus.bus.session import Session
+from aiconexus.cli.testing import logged_platform
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import (
     Agents as Listed,
@@ -27,7 +28,7 @@ from aiconexus.protocol.bodies import (
 )
 from aiconexus.protocol.closing import Close
 
-from .world import Agent, Agents, World, platform
+from .world import Agent, Agents, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -37,7 +38,7 @@ MENDING_SECONDS = 20
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A platform that may be broken."""
-    async with platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
+    async with logged_platform(tmp_path_factory.mktemp("edge"), services=("identity", "relay", "signaling")) as running:
         yield World(running)
 
 

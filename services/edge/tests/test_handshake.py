@@ -6,12 +6,13 @@ import aiohttp
 import pytest
 
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Discover, Error, Message, Register
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.seal import Codec, Sealed, compose, split, wrap
 
-from .world import BINARY, TEXT, Agents, Edge, World, new_key
+from .world import BINARY, TEXT, Agents, Edge, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Agents as Listed
 from aiconexus.protocol.bodies import Body, Discover, Error, Ping
 
-from .world import Agent, Agents, Edge, World, new_key
+from .world import Agent, Agents, Edge, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

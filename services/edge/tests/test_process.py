@@ -8,11 +8,12 @@ import pytest
 import pytest_asyncio
 
 from aiconexus.cli.platform import Platform
+from aiconexus.cli.testing import logged_platform
 from aiconexus.protocol.bodies import Fetch, Mail, Message, Watch
 from aiconexus.protocol.closing import Close
 from aiconexus.runtime.health import Health
 
-from .world import Agents, Edge, platform
+from .world import Agents, Edge
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     """A whole platform with two edges."""
-    async with platform(tmp_path_factory.mktemp("edges"), scale={"edge": 2}) as started:
+    async with logged_platform(tmp_path_factory.mktemp("edges"), scale={"edge": 2}) as started:
         yield started
 
 

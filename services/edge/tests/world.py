@@ -1,21 +1,19 @@
 """A real bus with real identity and relay as processes, edges in this process, and agents on real sockets."""
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import msgspec
 import psutil
-import structlog
 from msgspec.structs import replace
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Session
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.edge.service import serve
 from aiconexus.edge.settings import EdgeSettings
@@ -25,19 +23,12 @@ from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Letter, Sealed, compose, split, unseal
-from aiconexus.runtime.context import Context
 from aiconexus.runtime.directory import Directory
 from aiconexus.runtime.health import Health
-from aiconexus.runtime.ports import Ports
-from aiconexus.runtime.voice import Voice
+from aiconexus.runtime.testing import Lines, context_of
 
 BINARY, TEXT = "aiconexus.v1", "ioap.v1"
 PATIENCE_SECONDS = 10.0
-
-
-def new_key() -> SigningKey:
-    """A key that nobody has seen before."""
-    return SigningKey(os.urandom(32))
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -101,42 +92,23 @@ class World:
             name=f"edge.{instance}",
             inbox_prefix=subjects.service_inbox("edge"),
         )
-        log = structlog.wrap_logger(
-            structlog.testing.CapturingLogger(),
-            processors=[],
-            wrapper_class=structlog.make_filtering_bound_logger(20),
-        )
-        ports = _Ports("edge", None, log)
-        context = Context(
-            service="edge",
-            instance=instance,
-            settings=replace(settings, **({"close_seconds": 0.5} | options)),
+        lines = Lines()
+        context = context_of(
+            session,
+            "edge",
+            instance,
+            replace(settings, **({"close_seconds": 0.5} | options)),
             key=self.key,
-            voice=Voice(self.key),
             directory=self.names,
-            session=session,
-            health=Health("edge", instance),
-            ports=ports,
-            log=log,
+            lines=lines,
         )
         try:
             async with serve(context):
                 context.health.open_doors()
-                yield Edge(ports.taken["http"], instance, context.health)
+                (http,) = lines.of("edge.http_listening")
+                yield Edge(http["port"], instance, context.health)
         finally:
             await session.close()
-
-
-class _Ports(Ports):
-    """Remembers what was announced."""
-
-    def __init__(self, service: str, path: str | None, log: Any) -> None:
-        super().__init__(service, path, log)
-        self.taken: dict[str, int] = {}
-
-    def announce(self, name: str, port: int) -> None:
-        super().announce(name, port)
-        self.taken[name] = port
 
 
 class Agent:
@@ -289,16 +261,3 @@ class Agents:
         agent = await self.stranger(edge, protocol, key)
         await agent.register(**(fields or {}))
         return agent
-
-
-@asynccontextmanager
-async def platform(home: Path, **options: Any) -> AsyncIterator[Platform]:
-    """A platform whose parts write into a file."""
-    with (home / "log").open("w") as log:
-
-        def keep(name: str, line: str) -> None:
-            log.write(f"{name}: {line}\n")
-            log.flush()
-
-        async with Platform(home / "home", on_line=keep, **options) as running:
-            yield running

@@ -12,11 +12,8 @@ from .world import World
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A server with all accounts, and nobody at it yet."""
-    world = World(tmp_path / "nats")
-    await world.server.start()
-    async with world.stack:
+    async with World(tmp_path / "nats") as world:
         yield world
-    await world.server.stop()
 
 
 @pytest.fixture

@@ -2,12 +2,13 @@ import msgspec
 
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import Road
 from aiconexus.protocol.records import EDGE_LEASE_SECONDS, PRESENCE, PresenceRecord
 from aiconexus.runtime.context import Context
 
-from .world import Agent, World, came, new_key, went
+from .world import Agent, World, came, went
 
 Identity = Context[IdentitySettings]
 

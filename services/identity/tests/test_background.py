@@ -2,8 +2,7 @@ import asyncio
 
 from aiconexus.identity.background import Background
 from aiconexus.protocol.errors import NoResponders
-
-from .world import Lines
+from aiconexus.runtime.testing import Lines
 
 
 async def test_what_the_bus_refuses_is_said() -> None:
@@ -17,9 +16,7 @@ async def test_what_the_bus_refuses_is_said() -> None:
     background.spawn(work())
     await background.close()
 
-    assert [{"event": "identity.work_postponed", "reason": "nobody serves subject"}] == lines.of(
-        "identity.work_postponed"
-    )
+    assert [{"event": "identity.work_postponed", "level": "warning", "reason": "nobody serves subject"}] == lines.all
 
 
 async def test_there_is_only_so_much_work() -> None:

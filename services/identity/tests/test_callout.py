@@ -9,6 +9,7 @@ import pytest
 
 from aiconexus.bus.claims import ClientInfo, ConnectOptions, CurveKey, LoginRequest, ServerId
 from aiconexus.bus.nkeys import Kind, public_text, user_nkey
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.callout import Callout, Issuer, admit
 from aiconexus.identity.roster import Roster
 from aiconexus.identity.settings import IdentitySettings
@@ -16,9 +17,10 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.errors import InvalidDid, InvalidSignature, KeyRevoked, Refused
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.testing import counted
 
 from .people import PEOPLE, record
-from .world import PATIENCE_SECONDS, Agent, World, counted, new_key
+from .world import PATIENCE_SECONDS, Agent, World
 
 Identity = Context[IdentitySettings]
 

@@ -4,13 +4,15 @@ import msgspec
 import pytest
 
 from aiconexus.bus.buckets import Bucket
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import Agents, Discover, Error, Resolve, Revoke, Revoked, Takeover
 from aiconexus.protocol.errors import BusUnavailable
 from aiconexus.protocol.records import PRESENCE, PresenceRecord
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.testing import counted
 
-from .world import PATIENCE_SECONDS, Agent, World, came, counted, new_key, went
+from .world import PATIENCE_SECONDS, Agent, World, came, went
 
 Identity = Context[IdentitySettings]
 

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from aiconexus.bus.clock import new_id, now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.platform import AGE_MAX_MS
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol import subjects
@@ -13,7 +14,7 @@ from aiconexus.protocol.seal import Codec, compose, unseal
 from aiconexus.runtime.ask import ask
 from aiconexus.runtime.context import Context
 
-from .world import Agent, World, new_key
+from .world import Agent, World
 
 Identity = Context[IdentitySettings]
 

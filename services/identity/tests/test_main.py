@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 from aiconexus.bus.nkeys import Kind, seed_text
+from aiconexus.bus.testing import new_key
 
-from .world import PATIENCE_SECONDS, Agent, World, new_key
+from .world import PATIENCE_SECONDS, Agent, World
 
 
 def environment(world: World, home: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 from msgspec.structs import replace
 
 from aiconexus.bus.buckets import Bucket
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.announcements import Announcer
 from aiconexus.identity.presence import PresenceStore, arrived, last_sign_ms, read_presence
 from aiconexus.identity.roster import Roster
@@ -10,7 +11,6 @@ from aiconexus.protocol.records import PRESENCE
 from aiconexus.runtime.context import Context
 
 from .people import PEOPLE, presence
-from .world import new_key
 
 Identity = Context[IdentitySettings]
 

@@ -3,6 +3,7 @@ import pytest
 
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.reception import LIMITS
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import (
@@ -25,7 +26,7 @@ from aiconexus.protocol.records import REGISTRY, RegistryRecord
 from aiconexus.protocol.seal import Codec
 from aiconexus.runtime.context import Context
 
-from .world import Agent, World, came, new_key, registration, went
+from .world import Agent, World, came, registration, went
 
 Identity = Context[IdentitySettings]
 

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from aiconexus.bus.buckets import Bucket
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.registry import Registry, enrolled, read_record, revoked
 from aiconexus.identity.roster import Roster
 from aiconexus.identity.settings import IdentitySettings
@@ -13,7 +14,6 @@ from aiconexus.protocol.records import REGISTRY, RegistryRecord
 from aiconexus.runtime.context import Context
 
 from .people import PEOPLE, record
-from .world import new_key
 
 Identity = Context[IdentitySettings]
 

@@ -1,18 +1,19 @@
 from aiconexus.bus.session import Session
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.events import Connection
 from aiconexus.identity.servers import Servers
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol import subjects
 from aiconexus.runtime.context import Context
 
-from .world import Agent, World, new_key
+from .world import Agent, World
 
 Identity = Context[IdentitySettings]
 
 
 async def system(world: World) -> Session:
     """A session of our own in the system account."""
-    return await world.session(world.keys["system"], "test", subjects.service_inbox("identity"))
+    return await world.join(world.keys["system"], "test", subjects.service_inbox("identity"))
 
 
 async def test_a_census_counts_every_agent(world: World, identity: Identity) -> None:

@@ -5,6 +5,7 @@ import msgspec
 
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import Agents, Discover, Road
 from aiconexus.protocol.errors import BusUnavailable
@@ -12,7 +13,7 @@ from aiconexus.protocol.records import PRESENCE, PresenceRecord
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.health import Status
 
-from .world import PATIENCE_SECONDS, Agent, World, came, new_key, went
+from .world import PATIENCE_SECONDS, Agent, World, came, went
 
 Identity = Context[IdentitySettings]
 

@@ -1,9 +1,11 @@
 import asyncio
 from pathlib import Path
 
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
+from aiconexus.runtime.testing import counted
 
-from .world import PATIENCE_SECONDS, Agent, World, counted, new_key
+from .world import PATIENCE_SECONDS, Agent, World
 
 VIOLATIONS = "aiconexus_identity_bus_violations_total"
 

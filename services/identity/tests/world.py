@@ -1,22 +1,13 @@
 """A small world for the tests: a real server with all accounts, identity's replicas, an edge, and agents on NATS."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import structlog
-from prometheus_client import REGISTRY
-
-from aiconexus.bus.accounts import ServerPlan, render_server_config
 from aiconexus.bus.buckets import Bucket
-from aiconexus.bus.claims import account_text, curve_text
 from aiconexus.bus.clock import new_id, now_ms
-from aiconexus.bus.nkeys import user_nkey
-from aiconexus.bus.session import Incoming, Session
-from aiconexus.bus.testing import NatsServer
+from aiconexus.bus.session import Incoming
 from aiconexus.identity.service import start
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol import subjects
@@ -28,31 +19,12 @@ from aiconexus.protocol.records import EDGE_LEASE_SECONDS, EDGES
 from aiconexus.protocol.seal import Codec, Letter, compose, unseal
 from aiconexus.runtime.ask import ask
 from aiconexus.runtime.context import Context
-from aiconexus.runtime.directory import Directory
-from aiconexus.runtime.health import Health
-from aiconexus.runtime.logs import Log
-from aiconexus.runtime.ports import Ports
 from aiconexus.runtime.settings import ServiceSettings
-from aiconexus.runtime.voice import Voice
+from aiconexus.runtime.testing import BusWorld
 
-SERVICES = ("identity", "relay", "edge")
 PATIENCE_SECONDS = 5
 
 B = TypeVar("B", bound=Body)
-
-
-class Lines:
-    """A log that keeps what it was told."""
-
-    def __init__(self) -> None:
-        self._logger = structlog.testing.CapturingLogger()
-        self.log: Log = structlog.wrap_logger(
-            self._logger, processors=[], wrapper_class=structlog.make_filtering_bound_logger(20)
-        )
-
-    def of(self, event: str) -> list[dict[str, Any]]:
-        """The facts of every line with this event."""
-        return [dict(call.kwargs) for call in self._logger.calls if call.kwargs["event"] == event]
 
 
 class Heard:
@@ -79,57 +51,13 @@ class Heard:
         return [letter.body for letter in self.letters if isinstance(letter.body, of)]
 
 
-class World:
+class World(BusWorld):
     """Keys, directory, server and replicas of a test."""
-
-    def __init__(self, home: Path) -> None:
-        self.keys = {name: SigningKey(os.urandom(32)) for name in (*SERVICES, "auth", "system", "issuer")}
-        self.curve_seed = os.urandom(32)
-        self.directory = Directory({name: self.keys[name].did for name in SERVICES})
-        self.lines = Lines()
-        self.server = NatsServer(home, self._config(home))
-        self.stack = AsyncExitStack()
 
     @property
     def platform(self) -> str:
         """Identity's DID."""
         return self.keys["identity"].did
-
-    def _config(self, home: Path) -> str:
-        nkeys = {name: user_nkey(key.public_key) for name, key in self.keys.items()}
-        plan = ServerPlan(
-            store_dir=str(home / "store"),
-            services={name: nkeys[name] for name in SERVICES},
-            auth=nkeys["auth"],
-            system=nkeys["system"],
-            issuer=account_text(self.keys["issuer"]),
-            xkey=curve_text(self.curve_seed),
-        )
-        # The test's server chooses its own port, and keeps it.
-        lines = render_server_config(plan).splitlines()
-        return "\n".join(line for line in lines if not line.startswith("listen:"))
-
-    async def session(self, key: SigningKey, name: str, inbox: str, **options: Any) -> Session:
-        """Connect somebody for the length of the test."""
-        session = await Session.connect([self.server.url], key, name=name, inbox_prefix=inbox, **options)
-        self.stack.push_async_callback(session.close)
-        return session
-
-    async def context(self, service: str, instance: str, settings: ServiceSettings) -> Context[Any]:
-        """What a connected service is given."""
-        key = self.keys[service]
-        return Context(
-            service=service,
-            instance=instance,
-            settings=settings,
-            key=key,
-            voice=Voice(key),
-            directory=self.directory,
-            session=await self.session(key, f"{service}.{instance}", subjects.service_inbox(service)),
-            health=Health(service),
-            ports=Ports(service, None, self.lines.log),
-            log=self.lines.log,
-        )
 
     @asynccontextmanager
     async def identity(self, instance: str = "i1", **options: Any) -> AsyncIterator[Context[IdentitySettings]]:
@@ -151,7 +79,7 @@ class World:
     async def watch(self) -> Heard:
         """Hear who comes and goes, as a service does."""
         heard = Heard()
-        relay = await self.session(self.keys["relay"], "relay.w", subjects.service_inbox("relay"))
+        relay = await self.session("relay", "w")
         await relay.subscribe(subjects.all_presence(), heard.take)
         await relay.barrier()
         return heard
@@ -207,7 +135,7 @@ class Agent:
 
     async def connect(self) -> "Agent":
         """Log in."""
-        self.session = await self._world.session(
+        self.session = await self._world.join(
             self.key,
             "agent",
             subjects.inbox_replies(self.key.token),
@@ -241,11 +169,6 @@ def registration(key: SigningKey, platform: str, *, at_ms: int | None = None, co
     return compose(body, key, platform, id_=new_id(), now_ms=now_ms() if at_ms is None else at_ms, codec=codec)
 
 
-def new_key() -> SigningKey:
-    """Somebody nobody knows."""
-    return SigningKey(os.urandom(32))
-
-
 def came(key: SigningKey, session: str | None = None) -> Callable[[Body], bool]:
     """Somebody is online, in this session where one is given."""
     return lambda body: (
@@ -258,8 +181,3 @@ def went(key: SigningKey, session: str | None = None) -> Callable[[Body], bool]:
     return lambda body: (
         isinstance(body, Presence) and body.did == key.did and not body.online and session in {None, body.session}
     )
-
-
-def counted(name: str, **labels: str) -> float:
-    """The value of a metric, 0 if it was never moved."""
-    return REGISTRY.get_sample_value(name, labels) or 0.0

@@ -12,11 +12,8 @@ from .world import Agent, World
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A server with all accounts, identity's buckets, and an edge; no relay yet."""
-    world = World(tmp_path / "nats")
-    async with world.stack:
-        await world.open()
+    async with World(tmp_path / "nats") as world:
         yield world
-    await world.server.stop()
 
 
 @pytest.fixture

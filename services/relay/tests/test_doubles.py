@@ -6,8 +6,9 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import ExecRequest
 from aiconexus.protocol.seal import Codec
 from aiconexus.relay.doubles import TIMES_MAX
+from aiconexus.runtime.testing import counted
 
-from .world import Agent, World, contents, counted, letters
+from .world import Agent, World, contents, letters
 
 pytestmark = pytest.mark.usefixtures("relay")
 

@@ -5,8 +5,9 @@ import pytest
 from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.limits import PAGE_MAX_BYTES
 from aiconexus.protocol.seal import Codec
+from aiconexus.runtime.testing import counted
 
-from .world import Agent, World, contents, counted, letters
+from .world import Agent, World, contents, letters
 
 pytestmark = pytest.mark.usefixtures("relay")
 

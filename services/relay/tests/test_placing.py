@@ -16,9 +16,10 @@ from aiconexus.relay.placing import Offer, Placer
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.runtime.answers import Answers, Ask, counters_of
 from aiconexus.runtime.refusals import Refusals
+from aiconexus.runtime.testing import counted
 from aiconexus.runtime.voice import Voice
 
-from .world import Agent, World, counted
+from .world import Agent, World
 
 
 @asynccontextmanager
@@ -27,7 +28,7 @@ async def placer(world: World, **options: Any) -> AsyncIterator[Placer]:
     session = await world.session("relay")
     # Nobody asked for these answers, and signaling may speak to an agent unasked.
     telling = await world.session("signaling")
-    answers = Answers(telling, Voice(world.keys["relay"]), Refusals("relay", world.log), counters_of("relay"))
+    answers = Answers(telling, Voice(world.keys["relay"]), Refusals("relay", world.lines.log), counters_of("relay"))
     given: dict[str, Any] = {"budget_seconds": 20, "pending_max": 100, "pending_max_bytes": 10**6} | options
     doubles = Doubles(Streams(session), answers, budget_seconds=20, waiting_max=100, mailbox_max=10)
     placer = Placer(session, answers, on_double=doubles.take, mailbox_max=10, monotonic=time.monotonic, **given)

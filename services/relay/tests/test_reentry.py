@@ -7,11 +7,10 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Body, Error, Message, Receipt, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.job_bodies import Look, Looked, Place, Placed, PlacedItem, PlaceItem
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
-from aiconexus.protocol.records import RegistryRecord
 from aiconexus.protocol.seal import compose, unseal
 from aiconexus.protocol.signal_bodies import Offer
 
-from .world import Agent, World, contents, receipts, record_bytes
+from .world import Agent, World, contents, receipts
 
 pytestmark = pytest.mark.usefixtures("relay")
 
@@ -77,8 +76,7 @@ async def test_attempt_is_placed_once(retry: Asker, ann: Agent, bob: Agent) -> N
 async def test_placement_passes_the_checks_of_a_submission(world: World, retry: Asker, ann: Agent, bob: Agent) -> None:
     """Forged, live, expired, unwanted and homeless envelopes are refused, each by itself."""
     stranger, revoked = Agent(world, world.keys["issuer"]), await world.agent()
-    record = RegistryRecord(did=revoked.did, registered_ms=1, updated_ms=1, revoked_ms=1)
-    await world.registry.put(revoked.key.token, record_bytes(record))
+    await world.enrol(revoked, revoked_ms=1)
     letter = ann.mail(bob)
     forged = letter[:-1] + bytes([letter[-1] ^ 1])
     items = await retry.place(

@@ -1,19 +1,19 @@
 import asyncio
-import os
 from typing import Any
 
 import pytest
 
 from aiconexus.bus.session import Incoming
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Error, Message, Ping, Policy, Receipt
-from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Sealed, split, unseal, wrap
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.testing import counted
 
-from .world import Agent, World, contents, counted
+from .world import Agent, World, contents
 
 pytestmark = pytest.mark.usefixtures("relay")
 
@@ -116,7 +116,7 @@ async def test_hostile_envelopes_are_refused_and_counted(ann: Agent, bob: Agent,
 
 async def test_only_the_registered_send_and_receive(world: World, ann: Agent, bob: Agent) -> None:
     """Strangers, the revoked and the unlisted are refused by name."""
-    stranger = Agent(world, SigningKey(os.urandom(32)))
+    stranger = Agent(world, new_key())
     revoked = await world.agent(revoked_ms=1)
     private = await world.agent(policy=Policy.LISTED, callers=(bob.did,))
     problems = [
@@ -133,7 +133,7 @@ async def test_only_the_registered_send_and_receive(world: World, ann: Agent, bo
 
 async def test_who_has_just_registered_can_be_written_to(world: World, ann: Agent) -> None:
     """That somebody was unknown a moment ago is not remembered."""
-    late = Agent(world, SigningKey(os.urandom(32)))
+    late = Agent(world, new_key())
     refused = await ann.refused(ann.mail(late))
     await world.enrol(late)
 

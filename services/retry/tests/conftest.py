@@ -9,11 +9,8 @@ from .world import Agent, World
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A server, and nobody at work yet."""
-    world = World(tmp_path)
-    await world.start()
-    yield world
-    await world.stack.aclose()
-    await world.server.stop()
+    async with World(tmp_path) as world:
+        yield world
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.runtime.testing import counted
 
-from .world import Agent, World, counted, refused
+from .world import Agent, World, refused
 
 STORM = 1_200
 BOUND_SECONDS = 2.0

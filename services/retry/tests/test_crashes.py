@@ -5,8 +5,9 @@ import asyncio
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.job_bodies import JobState
 from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.runtime.testing import counted
 
-from .world import Agent, World, counted
+from .world import Agent, World
 
 
 async def test_replicas_divide_the_jobs(world: World, alice: Agent, bob: Agent) -> None:

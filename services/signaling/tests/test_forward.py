@@ -17,11 +17,12 @@ from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.roster import Roster
+from aiconexus.runtime.testing import counted
 from aiconexus.runtime.voice import Voice
 from aiconexus.signaling.forward import Forwarder
 from aiconexus.signaling.settings import SignalingSettings
 
-from .world import Agent, World, counted
+from .world import Agent, World
 
 pytestmark = pytest.mark.usefixtures("signaling")
 
@@ -125,7 +126,7 @@ class TestTroubles:
     async def forwarder(self, world: World, registry: Session) -> tuple[Forwarder, Answers]:
         """One whose registry is read by a session of its own."""
         session, key = await world.session("signaling"), world.keys["signaling"]
-        answers = Answers(session, Voice(key), Refusals("signaling", world.log), counters_of("signaling"))
+        answers = Answers(session, Voice(key), Refusals("signaling", world.lines.log), counters_of("signaling"))
         forwarder = Forwarder(
             session,
             answers,

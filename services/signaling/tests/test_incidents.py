@@ -4,9 +4,10 @@ from aiconexus.protocol.bodies import Body, Error
 from aiconexus.protocol.signal_bodies import Incident, Noted
 from aiconexus.protocol.vocabulary import INCIDENTS, SECURITY_INCIDENTS
 from aiconexus.runtime.context import Context
+from aiconexus.runtime.testing import counted
 from aiconexus.signaling.settings import SignalingSettings
 
-from .world import Agent, World, counted
+from .world import Agent, World
 
 COUNT = "aiconexus_signaling_incidents_total"
 
@@ -23,7 +24,7 @@ async def test_an_incident_is_noted(world: World, ann: Agent, bob: Agent, event:
     """It is counted and logged with all that was told; attempts to deceive are warnings."""
     before = counted(COUNT, event=event)
     answer = await report(ann, world, event, peer=bob.did, session="s1", detail="why")
-    line = world.told("signaling.incident_noted")[0]
+    line = world.lines.of("signaling.incident_noted")[0]
 
     assert Noted(event=event) == answer
     assert before + 1 == counted(COUNT, event=event)
@@ -39,7 +40,7 @@ async def test_what_is_no_incident_is_refused(world: World, ann: Agent) -> None:
     answer = await report(ann, world, "made_up")
 
     assert isinstance(answer, Error)
-    assert ("refused", []) == (answer.problem, world.told("signaling.incident_noted"))
+    assert ("refused", []) == (answer.problem, world.lines.of("signaling.incident_noted"))
     assert 0 == counted(COUNT, event="made_up")
 
 
@@ -49,7 +50,7 @@ async def test_reports_are_limited(world: World, ann: Agent) -> None:
         answers = [await report(ann, world, "glare") for _ in range(5)]
 
     assert ["NOTED"] * 3 + ["ERROR"] * 2 == [answer.TYPE for answer in answers]
-    assert 3 == len(world.told("signaling.incident_noted"))
+    assert 3 == len(world.lines.of("signaling.incident_noted"))
 
 
 async def test_who_never_registered_reports_nothing(world: World, signaling: Context[SignalingSettings]) -> None:

@@ -2,16 +2,14 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-import structlog
 
 from aiconexus.runtime.health import Status
+from aiconexus.runtime.testing import Lines, counted
 from aiconexus.signaling.addresses import Address, address_of
 from aiconexus.signaling.breaker import Pace
 from aiconexus.signaling.credentials import Login
 from aiconexus.signaling.probe import Fault, Probed, ProbeFailed
 from aiconexus.signaling.watch import Watch
-
-from .world import counted
 
 PACE = Pace(every=0.01, again=0.005, failures_max=3, rest=0.01, rest_max=0.02)
 STUN, NEAR, FAR = (address_of(url) for url in ("stun:s.test", "turn:near.test", "turn:far.test"))
@@ -52,16 +50,15 @@ def servers() -> Servers:
 
 
 @pytest.fixture
-def lines() -> structlog.testing.CapturingLogger:
+def lines() -> Lines:
     """What is logged."""
-    return structlog.testing.CapturingLogger()
+    return Lines()
 
 
 @pytest.fixture
-def watch(servers: Servers, lines: structlog.testing.CapturingLogger) -> Watch:
+def watch(servers: Servers, lines: Lines) -> Watch:
     """A watch that was not at work yet."""
-    log = structlog.wrap_logger(lines, processors=[], wrapper_class=structlog.make_filtering_bound_logger(20))
-    return Watch([STUN, FAR, NEAR], ["new", "old"], user="probe-s1", probe=servers.probe, pace=PACE, log=log)
+    return Watch([STUN, FAR, NEAR], ["new", "old"], user="probe-s1", probe=servers.probe, pace=PACE, log=lines.log)
 
 
 def up(watch: Watch) -> list[Address]:
@@ -130,7 +127,7 @@ async def test_the_health_tells_who_is_down(watch: Watch, servers: Servers) -> N
     assert (Status.DEGRADED, "down: turn:far.test", 2) == (ill.status, ill.reason, ill.detail["up"])
 
 
-async def test_losses_are_logged_once(watch: Watch, servers: Servers, lines: structlog.testing.CapturingLogger) -> None:
+async def test_losses_are_logged_once(watch: Watch, servers: Servers, lines: Lines) -> None:
     """A server that stays down does not fill the log, and its return is told."""
     await watch.look()
     servers.down[FAR] = Fault.UNAUTHORIZED
@@ -138,7 +135,7 @@ async def test_losses_are_logged_once(watch: Watch, servers: Servers, lines: str
         await watch.look()
     servers.down = {}
     await watch.look()
-    told = [call.kwargs for call in lines.calls if call.kwargs["server"] == FAR.url]
+    told = [line for line in lines.all if line["server"] == FAR.url]
 
     assert ["signaling.server_found", "signaling.server_lost", "signaling.server_found"] == [
         line["event"] for line in told
