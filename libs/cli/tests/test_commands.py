@@ -16,7 +16,7 @@ PROGRAM = (sys.executable, "-c", "import sys; from aiconexus.cli.main import app
 STRANGER = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
 
 
-def aiconexus(*words: str, home: Path | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
+def aiconexus(*words: str | bytes, home: Path | None = None, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     environment = {**os.environ, **({"AICONEXUS_HOME": str(home)} if home else {})}
     return subprocess.run(
@@ -52,9 +52,13 @@ def worker(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     program = (
         "import asyncio, sys\n"
         "from aiconexus.sdk import Agent, Identity\n"
+        "def words(args):\n"
+        "    if 'curse' in args:\n"
+        "        raise ValueError(args['curse'])\n"
+        "    return len(args['text'].split())\n"
         "async def main():\n"
         "    agent = Agent(Identity.load(sys.argv[1]), sys.argv[2], name='worker')\n"
-        "    agent.capability('words')(lambda args: len(args['text'].split()))\n"
+        "    agent.capability('words')(words)\n"
         "    agent.on('MESSAGE')(print)\n"
         "    async with agent:\n"
         "        print('here', flush=True)\n"
@@ -109,6 +113,23 @@ def test_what_was_sent_is_heard(home: Path, tmp_path: Path) -> None:
     assert f"{me_too}: Grüße\N{REPLACEMENT CHARACTER}[2J\n" == heard.stdout
 
 
+def test_another_agents_words_do_not_pass_for_ours(home: Path, worker: str, tmp_path: Path) -> None:
+    """Neither a failure that it reports nor a message steers the terminal or forges a line."""
+    curse = "curse=\x1b[31mred\naiconexus: all is well"
+    failed = aiconexus("call", worker, "--capability", "words", curse, home=home)
+    key = tmp_path / "me.key"
+    me = Identity.create(key).did
+    aiconexus("agents", "--identity", str(key), home=home)
+    aiconexus("send", me, f"hello\n{STRANGER}: pay me", home=home)
+    heard = aiconexus("listen", "--identity", str(key), "--count", "1", home=home)
+
+    assert 4 == failed.returncode
+    assert (
+        "\N{REPLACEMENT CHARACTER}[31mred\n    aiconexus: all is well\n" == failed.stderr.partition("ValueError: ")[2]
+    )
+    assert f"hello\n    {STRANGER}: pay me\n" == heard.stdout.partition(": ")[2]
+
+
 def test_mail_is_left_alone_by_commands_that_only_send(home: Path, tmp_path: Path) -> None:
     """Sending with a key does not use up what waits for it."""
     key = tmp_path / "me.key"
@@ -143,6 +164,11 @@ def test_the_status_tells_of_every_part(home: Path) -> None:
         pytest.param(("call", "--args", "[]", "--capability", "fly"), 2, "one JSON object", id="no object"),
         pytest.param(("call",), 2, "name an agent's DID or a --capability", id="nothing to do"),
         pytest.param(("agents", "--url", "example.org"), 2, "no address like", id="no address"),
+        pytest.param(("agents", "--url", "nats://"), 2, "no NATS URL: nats://", id="no server"),
+        pytest.param(("agents", "--url", "ws://[::1"), 2, "no WebSocket URL: ws://[::1", id="no edge"),
+        pytest.param(("send", STRANGER, b"\xff"), 2, "the text is not UTF-8", id="no UTF-8"),
+        pytest.param(("agents", "--capability", "a b"), 2, "a capability is", id="no capability"),
+        pytest.param(("call", "--capability", "a b"), 2, "a capability is", id="no capability to call"),
         pytest.param(("agents", "--identity", "/nowhere.key"), 2, "key file /nowhere.key", id="no key"),
         pytest.param(("init", "--home", "/dev/null/x"), 1, "/dev/null", id="no folder"),
         pytest.param(("up", "--scale", "relay=none"), 2, "--scale wants SERVICE=1..16", id="no number"),
@@ -150,7 +176,7 @@ def test_the_status_tells_of_every_part(home: Path) -> None:
         pytest.param(("init", "--listen", "4222"), 2, "--listen wants HOST:PORT", id="no port"),
     ],
 )
-def test_a_mistake_is_one_sentence(home: Path, words: tuple[str, ...], status: int, sentence: str) -> None:
+def test_a_mistake_is_one_sentence(home: Path, words: tuple[str | bytes, ...], status: int, sentence: str) -> None:
     """What went wrong is said in a sentence without a traceback, and the exit status tells the kind."""
     done = aiconexus(*words, home=home)
 

@@ -58,3 +58,19 @@ def test_many_facts_are_cut() -> None:
     assert line is not None
     assert line.plain.endswith("x…")
     assert len(line.plain) < 300
+
+
+def test_a_remotes_words_do_not_steer_the_terminal() -> None:
+    """What stands in a fact, in a bus line or in a line of no form stays in its line, without control characters."""
+    lines = [
+        line_of("relay", event(reason="a\x1b[31m\nb\u202e")),
+        line_of("nats", "[7] 2026/01/02 03:04:05.678 [ERR] a\x1b[31m"),
+        line_of("edge", "a\x1b[31m"),
+        line_of("edge", event(exception="Traceback\n  a\x1b[31m")),
+    ]
+
+    shown = "|".join(line.plain for line in lines if line is not None)
+
+    assert not set(shown) & {"\x1b", "\u202e"}
+    assert "reason=a\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}b" in shown
+    assert "Traceback\n  a" in shown

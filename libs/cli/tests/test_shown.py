@@ -1,4 +1,4 @@
-from aiconexus.cli.shown import in_one_line, printable
+from aiconexus.cli.shown import in_one_line, indented, printable
 
 
 def test_words_of_a_stranger_stay_in_their_line() -> None:
@@ -10,3 +10,9 @@ def test_words_of_a_stranger_stay_in_their_line() -> None:
 def test_words_of_a_stranger_do_not_steer_the_terminal() -> None:
     """Control characters are replaced, lines and tabs stay."""
     assert "a\n\t\N{REPLACEMENT CHARACTER}[31mb" == printable("a\n\t\x1b[31mb")
+
+
+def test_further_lines_of_a_stranger_are_indented() -> None:
+    """Whatever separates lines, none begins where ours do."""
+    assert "a\n    z6Mk: b\n    c" == indented("a\nz6Mk: b\r\nc")
+    assert "a\n    b\n    c" == indented("a\u2028b\x0bc")

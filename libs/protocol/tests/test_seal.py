@@ -400,3 +400,11 @@ def _verifies(parts: Sealed) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+@both
+@pytest.mark.parametrize("content", ["\udcff", {"\ud800": 1}, 2**70], ids=["surrogate", "surrogate key", "2^70"])
+def test_what_no_codec_can_say_is_an_error_of_ours(codec: Codec, content: Any) -> None:
+    """A text that is no Unicode is the sender's mistake, told before anything is sealed."""
+    with pytest.raises(MalformedEnvelope, match="form"):
+        write_body(Message(content=content), codec)

@@ -25,10 +25,17 @@ def test_every_way_to_write_an_edge(url: str, expected: str) -> None:
     assert expected == websocket_url(url)
 
 
-@pytest.mark.parametrize("url", ["edge:8080", "ftp://edge", "ws://", "redis://x"])
+@pytest.mark.parametrize("url", ["edge:8080", "ftp://edge", "ws://", "redis://x", "ws://[::1", "wss://edge:99999"])
 def test_other_urls_are_refused(url: str) -> None:
     """A URL that is no road is refused before anything runs."""
     with pytest.raises(ValueError, match="no WebSocket URL"):
+        road_maker(KEY, url)
+
+
+@pytest.mark.parametrize("url", ["nats://", "nats://[::1", "tls://a:99999", "nats://a:x", "nats://a:0"])
+def test_servers_without_a_place_are_refused(url: str) -> None:
+    """Likewise one of NATS, where the library would fail with an assertion of its own."""
+    with pytest.raises(ValueError, match="no NATS URL"):
         road_maker(KEY, url)
 
 

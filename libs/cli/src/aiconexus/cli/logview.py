@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from aiconexus.cli.shown import printable
+
 COLOURS = {
     "nats": "magenta",
     "identity": "cyan",
@@ -42,7 +44,7 @@ def line_of(name: str, raw: str) -> Text | None:
     facts = " ".join(f"{key}={_fact(value)}" for key, value in event.items() if key not in BOUND)
     line = _line(name, str(event.get("level", "")), str(event["event"]), facts, clock)
     if "exception" in event:
-        line.append(f"\n{event['exception']}", LEVELS["error"])
+        line.append(f"\n{printable(str(event['exception']))}", LEVELS["error"])
     return line
 
 
@@ -81,11 +83,16 @@ def _line(name: str, level: str, words: str, facts: str, clock: str = "") -> Tex
     line = Text()
     line.append(f"{clock:8} ", "dim")
     line.append(f"{name:{NAME_WIDTH}} ", COLOURS.get(name.split("-", 1)[0], "white"))
-    line.append(words, LEVELS.get(level, ""))
+    line.append(_tame(words), LEVELS.get(level, ""))
     if facts:
         shown = facts if len(facts) <= FACTS_CHARACTERS else facts[:FACTS_CHARACTERS] + "…"
-        line.append(f"  {shown}", "dim")
+        line.append(f"  {_tame(shown)}", "dim")
     return line
+
+
+def _tame(text: str) -> str:
+    """A remote's words may be in it: they stay in their line, and do not steer the terminal."""
+    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}")
 
 
 def _fact(value: Any) -> str:

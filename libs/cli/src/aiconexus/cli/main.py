@@ -23,6 +23,7 @@ from aiconexus.cli.commands.status import status
 from aiconexus.cli.commands.topology import topology
 from aiconexus.cli.commands.up import up
 from aiconexus.cli.failure import sentence_of, status_of
+from aiconexus.cli.shown import indented, printable
 from aiconexus.protocol.errors import AiconexusError
 
 commands = typer.Typer(
@@ -48,6 +49,7 @@ def app() -> int:
     try:
         commands()
     except (AiconexusError, OSError, TimeoutError) as error:
-        sys.stderr.write(f"aiconexus: {sentence_of(error)}\n")
+        # Another agent's words may be in it.
+        sys.stderr.write(f"aiconexus: {printable(indented(sentence_of(error)))}\n")
         return status_of(error)
     return 0

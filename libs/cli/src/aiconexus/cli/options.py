@@ -8,6 +8,8 @@ import msgspec
 import typer
 
 from aiconexus.cli.failure import Exit, Failure
+from aiconexus.protocol.bodies import Discover
+from aiconexus.protocol.limits import CAPABILITY_MAX_CHARACTERS
 
 DEFAULT_HOME = Path(".aiconexus")
 
@@ -72,6 +74,22 @@ def platform_url(url: str | None, home: Path) -> str:
     if not url.startswith(("nats://", "tls://", "ws://", "wss://")):
         raise Failure(f"{url} is no address like nats://host:4222 or ws://host:8000/ws", Exit.USAGE)
     return url
+
+
+def checked_capability(text: str | None) -> str | None:
+    """
+    A capability that may be asked for.
+
+    Raises:
+        Failure: If there can be none of that name.
+
+    """
+    try:
+        msgspec.convert({"capability": text}, Discover)
+    except msgspec.ValidationError as error:
+        sentence = f"a capability is {CAPABILITY_MAX_CHARACTERS} letters, digits and . _ / - at most, not {text!r}"
+        raise Failure(sentence, Exit.USAGE) from error
+    return text
 
 
 def host_and_port(text: str, option: str) -> tuple[str, int]:

@@ -1,10 +1,11 @@
 """Anything that an envelope can say, as JSON for programs and as text for people."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from aiconexus.sdk import Delivery
+if TYPE_CHECKING:
+    from aiconexus.sdk import Delivery
 
 
 def json_of(value: Any) -> str:
@@ -17,7 +18,7 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json_of(value)
 
 
-def delivery_of(delivery: Delivery) -> dict[str, Any]:
+def delivery_of(delivery: "Delivery") -> dict[str, Any]:
     """What came, for programs."""
     envelope = delivery.envelope
     return {
@@ -34,6 +35,11 @@ def delivery_of(delivery: Delivery) -> dict[str, Any]:
 def in_one_line(text: str | None) -> str:
     """What a stranger says, so that none of it can pass for a line of ours."""
     return " ".join((text or "").split())
+
+
+def indented(text: str) -> str:
+    """What a stranger says behind its name, so that none of its further lines can pass for one of somebody else."""
+    return "\n    ".join(text.splitlines())
 
 
 def printable(text: str) -> str:

@@ -27,13 +27,16 @@ def agent_of(home: Path, url: str | None, identity: Path | None, name: str = "cl
         name: Of the default key file.
 
     Raises:
-        Failure: If there is no platform.
+        Failure: If there is no platform, or its URL is none.
         InvalidKeyFile: If the key file cannot be used.
 
     """
     address = platform_url(url, home)
     who = Identity.load(identity) if identity else Identity.load_or_create(Home(home).agents / f"{name}.key")
-    return Agent(who, address, name=name, connect_timeout=CONNECT_SECONDS)
+    try:
+        return Agent(who, address, name=name, connect_timeout=CONNECT_SECONDS)
+    except ValueError as error:
+        raise Failure(str(error), Exit.USAGE) from error
 
 
 @asynccontextmanager
@@ -58,7 +61,7 @@ async def connected(agent: Agent) -> AsyncIterator[Agent]:
         await _first_of(agent, failed)
     except BusUnavailable as error:
         await agent.close()
-        reason = error.reason.splitlines()[0][:REASON_CHARACTERS]
+        reason = error.reason.partition("\n")[0][:REASON_CHARACTERS]
         raise Failure(f"the platform does not answer: {reason}", Exit.UNREACHABLE) from error
     except Refused as error:
         await agent.close()

@@ -77,11 +77,16 @@ def write_body(body: Body, codec: Codec = Codec.MSGPACK) -> msgspec.Raw:
     Encode a body for the envelope that will carry it.
 
     Raises:
-        MalformedEnvelope: If JSON cannot say it: NaN, infinities, integers beyond 2**53.
+        MalformedEnvelope: If the codec cannot say it: halves of surrogate pairs; in JSON also NaN, infinities, and
+            integers beyond 2**53.
 
     """
     if codec is Codec.MSGPACK:
-        return msgspec.Raw(_encode(body))
+        try:
+            return msgspec.Raw(_encode(body))
+        except (UnicodeEncodeError, OverflowError) as error:
+            reason = f"no msgpack form: {error}"
+            raise MalformedEnvelope(reason) from error
     # msgspec.json would write NaN as null.
     return msgspec.Raw(text.canonical(msgspec.to_builtins(body, str_keys=True)))
 

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.sdk.road import Road
@@ -34,8 +35,23 @@ def road_maker(
     if subprotocol not in SUBPROTOCOLS:
         raise ValueError(f"no such subprotocol: {subprotocol}")
     if urls and all(each.startswith(NATS_SCHEMES) for each in urls):
+        for each in urls:
+            _check(each, "NATS")
         return lambda: NatsRoad(urls, key)
     if not urls or any(each.startswith(NATS_SCHEMES) for each in urls):
         raise ValueError("give the edges of one platform, or the servers of one NATS cluster")
+    for each in urls:
+        _check(each, "WebSocket")
     edges = tuple(map(websocket_url, urls))
     return lambda: EdgeRoad(edges, subprotocol, ssl_context)
+
+
+def _check(url: str, kind: str) -> None:
+    """Those who connect take any text, and fail in the middle of it."""
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"no {kind} URL: {url} ({error})") from error
+    if not has_place:
+        raise ValueError(f"no {kind} URL: {url}")

@@ -25,11 +25,13 @@ def agents(
 
     from msgspec.structs import asdict
 
+    from aiconexus.cli.options import checked_capability
     from aiconexus.cli.shown import json_of
     from aiconexus.cli.speaking import agent_of
 
+    wanted = checked_capability(capability)
     agent = agent_of(home, url, identity)
-    cards = asyncio.run(_found(agent, capability, online=online))
+    cards = asyncio.run(_found(agent, wanted, online=online))
     if json:
         typer.echo(json_of([asdict(card) for card in cards]))
     else:

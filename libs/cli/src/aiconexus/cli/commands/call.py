@@ -34,6 +34,7 @@ def call(
     """
     import asyncio
 
+    from aiconexus.cli.options import checked_capability
     from aiconexus.cli.shown import json_of, printable, text_of
     from aiconexus.cli.speaking import agent_of
     from aiconexus.protocol.did import public_key_of
@@ -43,6 +44,7 @@ def call(
         public_key_of(did)
     elif capability is None:
         raise Failure("name an agent's DID or a --capability, or both", Exit.USAGE)
+    checked_capability(capability)
     arguments = _arguments(pairs, args)
     result = asyncio.run(_call(agent_of(home, url, identity), did, capability, arguments, timeout))
     typer.echo(json_of(result) if json else printable(text_of(result)))

@@ -72,6 +72,6 @@ def _print_json(delivery: "Delivery") -> None:
 
 
 def _print_text(delivery: "Delivery") -> None:
-    from aiconexus.cli.shown import printable, text_of
+    from aiconexus.cli.shown import indented, printable, text_of
 
-    typer.echo(f"{delivery.sender}: {printable(text_of(delivery.content))}")
+    typer.echo(f"{delivery.sender}: {printable(indented(text_of(delivery.content)))}")

@@ -60,8 +60,16 @@ def _content(text: str | None, file: Path | None) -> str:
     if (text is None) == (file is None):
         raise Failure("say a text or name a --file, one of the two", Exit.USAGE)
     if file is None:
-        return text or ""
+        return _said(text or "")
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text()
     except UnicodeDecodeError as error:
         raise Failure(f"{file} is no text", Exit.USAGE) from error
+
+
+def _said(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Failure("the text is not UTF-8", Exit.USAGE) from error
+    return text
