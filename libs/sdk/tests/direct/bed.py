@@ -18,7 +18,7 @@ from aiconexus.protocol.frames import CHANNEL_ID, LABEL, Word, read_word, write_
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channels import PeerChannels
 from aiconexus.sdk.direct.settings import Direct
-from aiconexus.sdk.direct.stack import make_stack
+from aiconexus.sdk.direct.stack import has_stream, make_stack
 
 SECONDS = 20.0
 HELLO = "hello"
@@ -75,7 +75,11 @@ class Host:
         if not self.mute(word):
             self.wire.system.send(write_word(word))
 
-    def note_incident(self, event: str, detail: str) -> None:
+    def is_taken(self, id_: int) -> bool:
+        """Whether the stack has it."""
+        return self.wire is not None and has_stream(self.wire.pc, id_)
+
+    def note_foreign(self, event: str, detail: str) -> None:
         """Keep it for the test."""
         self.incidents.append((event, detail))
 

@@ -1,6 +1,8 @@
 """How channels come about, over real connections of the stack."""
 
 import asyncio
+import gc
+import weakref
 
 import msgspec
 import pytest
@@ -8,7 +10,7 @@ from libs.sdk.tests.direct.bed import bedded
 
 from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists
 from aiconexus.protocol.errors import Refused
-from aiconexus.protocol.frames import Agree
+from aiconexus.protocol.frames import Agree, Agreed
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.settings import Direct
@@ -173,3 +175,52 @@ async def test_channel_without_features_carries_plain_messages() -> None:
 
         assert "hello" == await theirs.receive()
         assert b"back" == await received.get()
+
+
+async def test_stream_that_the_other_side_does_not_reset_is_refused() -> None:
+    """The stack keeps it; a peer that wants it for the next channel is told so, and harms nobody."""
+    async with bedded() as bed:
+        bed.wires["1"][0].sctp._receive_reconfig_param = _deaf  # type: ignore[method-assign, assignment]
+        bed.wires["1"][0].pc.createDataChannel("smuggled", id=200)
+        bed.a.send_word(Agree("next", 200, token="t", negotiated=True))
+        ours, theirs = await bed.open("chat")
+        await ours.send("hello")
+
+        assert "hello" == await theirs.receive()
+        assert ["chat"] == list(bed.b.channels.open)
+        with pytest.raises(ChannelExists):
+            await bed.b.channels.open_channel("other", DataChannelConfig(id=200))
+
+
+async def _deaf(_: object) -> None:
+    """Hear of no reset."""
+
+
+async def test_what_is_wanted_no_more_can_be_asked_for_again_at_once() -> None:
+    """Whoever cancels is taken at its word: the other side does not keep the label for a channel that never comes."""
+    async with bedded() as bed:
+        bed.b.mute = lambda word: isinstance(word, Agreed)
+        opening = asyncio.create_task(bed.a.channels.open_channel("chat"))
+        await asyncio.wait({opening}, timeout=0.05)
+        opening.cancel()
+        await asyncio.wait({opening})
+        bed.b.mute = lambda word: False
+        ours, theirs = await bed.open("chat")
+        await ours.send("hello")
+
+        assert "hello" == await theirs.receive()
+
+
+async def test_closed_channels_are_let_go() -> None:
+    """What a peer sent into a channel that it has closed takes no room once the application is through with it."""
+    async with bedded() as bed:
+        ours, theirs = await bed.open("chat")
+        await ours.send(bytes(100_000))
+        await ours.close()
+        await theirs.wait_closed()
+        gone = weakref.ref(theirs._course)
+        del ours, theirs
+        await bed.disconnect("1")
+        gc.collect()
+
+        assert gone() is None

@@ -3,6 +3,7 @@
 import pytest
 
 from aiconexus.protocol.direct_errors import ChannelExists, InvalidChannel
+from aiconexus.protocol.errors import Refused
 from aiconexus.protocol.frames import Agree, Disagreed
 from aiconexus.sdk.direct.agreement import (
     CHOSEN_ID_MAX,
@@ -92,7 +93,16 @@ def test_refusal_is_the_error_that_the_other_side_had() -> None:
 def test_streams_of_two_sides_are_apart_and_used_again_late() -> None:
     """Even ones and odd ones, none twice until all were used, none that is taken, none that a browser refuses."""
     even, odd = Streams(is_even=True), Streams(is_even=False)
+    taken: set[int] = set()
 
-    assert [2, 4, 8] == [even.free({6}) for _ in range(3)]
-    assert list(range(1, CHOSEN_ID_MAX + 1, 2)) == [odd.free(set()) for _ in range((CHOSEN_ID_MAX + 1) // 2)]
-    assert 1 == odd.free(set())
+    assert [2, 4, 8] == [even.free({6}.__contains__) for _ in range(3)]
+    assert list(range(1, CHOSEN_ID_MAX + 1, 2)) == [
+        odd.free(taken.__contains__) for _ in range((CHOSEN_ID_MAX + 1) // 2)
+    ]
+    assert 1 == odd.free(taken.__contains__)
+
+
+def test_no_stream_is_found_where_all_are_taken() -> None:
+    """Whoever asks for one more is refused, and does not look for ever."""
+    with pytest.raises(Refused, match="all streams"):
+        Streams(is_even=True).free(lambda _: True)

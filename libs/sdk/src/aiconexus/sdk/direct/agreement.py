@@ -1,9 +1,11 @@
 """What both sides must agree on before a channel is opened: pure."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, InvalidChannel
-from aiconexus.protocol.errors import AiconexusError
+from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.protocol.frames import Agree, Disagreed
 from aiconexus.protocol.problems import problem_of
 from aiconexus.sdk.direct.channel_config import DataChannelConfig, check_label
@@ -27,14 +29,21 @@ class Streams:
         self._first = 2 if is_even else 1
         self._next = self._first
 
-    def free(self, taken: set[int]) -> int:
-        """The next stream that is not taken; one that was used is taken again as late as possible."""
-        while True:
+    def free(self, is_taken: Callable[[int], bool]) -> int:
+        """
+        The next stream that is not taken; one that was used is taken again as late as possible.
+
+        Raises:
+            Refused: If all are.
+
+        """
+        for _ in range(self._first, CHOSEN_ID_MAX + 1, 2):
             found, self._next = self._next, self._next + 2
             if self._next > CHOSEN_ID_MAX:
                 self._next = self._first
-            if found not in taken:
+            if not is_taken(found):
                 return found
+        raise Refused("all streams of this side are taken")
 
 
 def agree_of(label: str, id_: int, config: DataChannelConfig, token: str) -> Agree:

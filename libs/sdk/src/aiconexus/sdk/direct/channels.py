@@ -50,6 +50,8 @@ class PeerChannels:
         self._asked: dict[str, tuple[Agree, asyncio.Future[None]]] = {}
         self._theirs: dict[str, str] = {}
         """The session in which the other side asked for each that it opened."""
+        self._expiries: dict[str, asyncio.TimerHandle] = {}
+        """When each that it asked for is given up, unless it is opened."""
         self._claimed: set[str] = set()
         self._streams = Streams(is_even=host.own_did < host.did)
         self._changed = asyncio.Event()
@@ -92,9 +94,12 @@ class PeerChannels:
         except TimeoutError as error:
             raise ChannelClosed(label, "the other side did not open it in time") from error
         finally:
-            self._asked.pop(label, None)
+            if self._asked.get(label) == (agree, future):
+                del self._asked[label]
             if course.state is ChannelState.CONNECTING:
                 course.abort(None)
+            if future.cancelled():
+                self._say(_void(agree.id, agree.token))
         return self._channels[label]
 
     # What the peer tells
@@ -119,7 +124,7 @@ class PeerChannels:
         """The other side announced a channel in-band, on which we have agreed."""
         course = None if raw.id is None else self._by_id(raw.id)
         if course is None or course.label not in self._theirs or course.has_begun or course.config.negotiated:
-            self._host.note_incident("foreign_frame", f"stream {raw.id} was opened without agreement")
+            self._host.note_foreign("foreign_frame", f"stream {raw.id} was opened without agreement")
             raw.close()
         else:
             course.begin(raw, wire.session)
@@ -170,6 +175,8 @@ class PeerChannels:
         wire = self._host.wire
         chronicle.note_channel(self._host.did, None if wire is None else wire.session, label, state)
         course = self._courses[label]
+        if (expiry := self._expiries.pop(label, None)) is not None:
+            expiry.cancel()
         if state is ChannelState.OPEN and label not in self._channels:
             self._note_open(course)
         elif state is ChannelState.CLOSED:
@@ -184,7 +191,7 @@ class PeerChannels:
         """The other side does what no honest one would."""
         metrics.note_error(error)
         if not isinstance(error, MessageTooLarge):  # its settings may just allow more than ours
-            self._host.note_incident("foreign_frame", f"channel {label!r}: {error}")
+            self._host.note_foreign("foreign_frame", f"channel {label!r}: {error}")
 
     # Agreement
 
@@ -202,8 +209,8 @@ class PeerChannels:
     def _agree_of(self, label: str, config: DataChannelConfig) -> Agree:
         if len(self._courses) >= self._host.settings.channels_max:
             raise Refused(f"there are {len(self._courses)} channels already")
-        id_ = self._streams.free({course.id for course in self._courses.values()}) if config.id is None else config.id
-        if self._by_id(id_) is not None:
+        id_ = self._streams.free(self._is_taken) if config.id is None else config.id
+        if self._is_taken(id_):
             raise ChannelExists(f"of stream {id_}")
         return agree_of(label, id_, config, os.urandom(8).hex())
 
@@ -217,9 +224,10 @@ class PeerChannels:
         elif known is not None and asked is not None and not known.has_begun and self._host.own_did < self._host.did:
             if not asked[1].done():
                 asked[1].set_exception(ChannelExists(agree.label))
+            del self._asked[agree.label]
             known.abort(None)
             self._accept(wire, agree)
-        elif known is not None or self._by_id(agree.id) is not None:
+        elif known is not None or self._is_taken(agree.id):
             self._refuse(agree, ChannelExists(agree.label))
         else:
             self._accept(wire, agree)
@@ -235,7 +243,7 @@ class PeerChannels:
         course = self._add(agree, config)
         self._theirs[agree.label] = wire.session
         loop = asyncio.get_running_loop()
-        loop.call_later(ANNOUNCED_SECONDS, self._expire, course)
+        self._expiries[agree.label] = loop.call_later(ANNOUNCED_SECONDS, course.abort, None)
         if wire is not self._host.wire:
             self._attach(course, self._host.wire)
         elif config.negotiated:
@@ -267,7 +275,7 @@ class PeerChannels:
     def _resume(self, wire: Wire, word: Resume) -> None:
         course = self._by_id(word.id)
         if course is None or course.token != word.token:
-            self._say(Disagreed(word.id, problem_of(ChannelClosed("")).name, word.token))
+            self._say(_void(word.id, word.token))
             return
         if not course.has_begun:
             self._attach(course, wire)
@@ -316,16 +324,19 @@ class PeerChannels:
         elif not asked[1].done():
             asked[1].set_result(None)
 
-    def _expire(self, course: Course) -> None:
-        """Nobody opens what was agreed on."""
-        if course.state is ChannelState.CONNECTING:
-            course.abort(None)
-
     def _say(self, word: Word) -> None:
         try:
             self._host.send_word(word)
         except ChannelClosed:
             return  # it is said again in the next connection, if it still counts
 
+    def _is_taken(self, id_: int) -> bool:
+        return self._by_id(id_) is not None or self._host.is_taken(id_)
+
     def _by_id(self, id_: int) -> Course | None:
         return next((course for course in self._courses.values() if course.id == id_), None)
+
+
+def _void(id_: int, token: str) -> Disagreed:
+    """The word that there is no such channel, or none any more."""
+    return Disagreed(id_, problem_of(ChannelClosed("")).name, token)

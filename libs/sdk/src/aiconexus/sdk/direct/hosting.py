@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import Word, write_word
+from aiconexus.sdk.direct import stack
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel
@@ -47,21 +48,28 @@ class Hosting:
         Create a data channel of the stack in the present connection.
 
         Raises:
-            ChannelClosed: If there is no connection.
+            ChannelClosed: If there is no connection, or its stack cannot.
 
         """
         wire = self.wire
         if wire is None:
             raise ChannelClosed(label, "there is no connection now")
-        return wire.pc.createDataChannel(
-            label,
-            maxPacketLifeTime=max_packet_life_time_ms,
-            maxRetransmits=max_retransmits,
-            ordered=ordered,
-            protocol=protocol,
-            negotiated=negotiated,
-            id=id,
-        )
+        try:
+            return wire.pc.createDataChannel(
+                label,
+                maxPacketLifeTime=max_packet_life_time_ms,
+                maxRetransmits=max_retransmits,
+                ordered=ordered,
+                protocol=protocol,
+                negotiated=negotiated,
+                id=id,
+            )
+        except stack.STACK_ERRORS as error:
+            raise ChannelClosed(label, str(error)) from error
+
+    def is_taken(self, id_: int) -> bool:
+        """Whether the present connection has a stream, be it of a channel that both sides are about to close."""
+        return self.wire is not None and stack.has_stream(self.wire.pc, id_)
 
     def send_word(self, word: Word) -> None:
         """
@@ -76,9 +84,9 @@ class Hosting:
             raise ChannelClosed(self.did, "there is no connection now")
         wire.send(write_word(word))
 
-    def note_incident(self, event: str, detail: str) -> None:
-        """Have something kept that operators should know of."""
-        self._relation.note_incident(event, detail)
+    def note_foreign(self, event: str, detail: str) -> None:
+        """The other side did what no honest one does: it is kept, and too much of it ends the connection."""
+        self._relation.note_refused(event, detail)
 
     def note_channel(self, channel: Any) -> None:
         """Tell the application of a channel that the other side opened."""

@@ -104,9 +104,12 @@ class ChannelHost(Protocol):
         Create a data channel of the stack in the present connection.
 
         Raises:
-            ChannelClosed: If there is no connection.
+            ChannelClosed: If there is no connection, or its stack cannot.
 
         """
+
+    def is_taken(self, id_: int) -> bool:
+        """Whether the present connection has a stream, be it of a channel that both sides are about to close."""
 
     def send_word(self, word: Word) -> None:
         """
@@ -117,8 +120,8 @@ class ChannelHost(Protocol):
 
         """
 
-    def note_incident(self, event: str, detail: str) -> None:
-        """Have something kept that operators should know of."""
+    def note_foreign(self, event: str, detail: str) -> None:
+        """The other side did what no honest one does: it is kept, and too much of it ends the connection."""
 
     def note_channel(self, channel: Any) -> None:
         """Tell the application of a channel that the other side opened."""

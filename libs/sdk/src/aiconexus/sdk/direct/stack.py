@@ -192,6 +192,11 @@ def outstanding(pc: RTCPeerConnection) -> int:
     return 0 if sctp is None else len(sctp._sent_queue) + len(sctp._outbound_queue) + len(sctp._data_channel_queue)  # noqa: SLF001
 
 
+def has_stream(pc: RTCPeerConnection, id_: int) -> bool:
+    """Whether a stream has a data channel; it keeps one that is closed until both sides have reset it."""
+    return pc.sctp is not None and id_ in pc.sctp._data_channels  # noqa: SLF001
+
+
 def url_parts(url: str) -> tuple[str, str, int, str] | None:
     """Scheme, host, port and transport of a STUN or TURN URL; None if the stack cannot use it."""
     try:
