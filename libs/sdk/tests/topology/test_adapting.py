@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiconexus.sdk.topology import Edge, Rules, Topology, adapt, edge, full, k_neighbour, sharded
+from aiconexus.sdk.topology import Edge, ImpossibleTopology, Rules, Topology, adapt, edge, full, k_neighbour, sharded
 from aiconexus.sdk.topology.adapting import STANDARD, Adaptation
 from aiconexus.sdk.topology.shape import degree_bounds
 
@@ -142,3 +142,11 @@ def test_full_mesh_has_no_choice() -> None:
     mesh = full(members(5))
 
     assert mesh == adapt(mesh, even(mesh, {mesh.edges[0]: 1.0}), {}, SOON).change.topology
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, float("nan"), float("inf")])
+def test_cost_that_is_none_is_refused(cost: float) -> None:
+    """Nothing is exchanged for what cannot have been measured."""
+    mesh = k_neighbour(members(6), 3)
+    with pytest.raises(ImpossibleTopology, match="costs"):
+        adapt(mesh, even(mesh, {mesh.edges[0]: cost}), {})

@@ -37,6 +37,15 @@ def test_strange_names_do_not_break_out() -> None:
     assert r'"\\\n\r" -- "x\" -- \"y";' in text
 
 
+def test_names_do_not_steer_a_screen() -> None:
+    """Characters that turn text around, end it or move the cursor are spelled out, in shards, too."""
+    text = dot(sharded({"\u202ehere\x1b[2J": ["a\0", "b"]}, 1))
+
+    assert text.replace("\n", "").isprintable()
+    assert r'label="\\u202ehere\\x1b[2J"' in text
+    assert r'label="a\\x00"' in text
+
+
 @given(names=st.sets(st.text(min_size=1, max_size=40), min_size=1))
 def test_labels_tell_members_apart(names: set[str]) -> None:
     """However alike names are, labels differ."""

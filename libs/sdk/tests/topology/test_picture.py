@@ -1,3 +1,5 @@
+from itertools import combinations
+from math import dist
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -5,7 +7,7 @@ import pytest
 
 from aiconexus.sdk.topology import Topology, balance, full, hub_spoke, k_neighbour, ring, sharded
 from aiconexus.sdk.topology.layout import places
-from aiconexus.sdk.topology.picture import draw
+from aiconexus.sdk.topology.picture import LABEL_POINTS_MIN, _reach, draw
 
 from .meshes import HUNDRED, members, of_edges
 
@@ -45,6 +47,26 @@ def test_png_is_drawn(tmp_path: Path) -> None:
     draw(MESHES["star"], tmp_path / "one.PNG")
 
     assert (tmp_path / "one.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_formulas_are_no_formulas(tmp_path: Path) -> None:
+    """Whatever agents and regions are called is a name."""
+    draw(sharded({r"$\here$": [r"$\frac{$", "\x1b[2J"], "there": ["b"]}, 1), tmp_path / "one.svg")
+
+    assert "svg" in ET.parse(tmp_path / "one.svg").getroot().tag  # noqa: S314  # ours
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_names_of_regions_do_not_meet(count: int) -> None:
+    """Names that look at each other from two circles have half the way each; with ten they can still be read."""
+    mesh = sharded({f"region {number}": HUNDRED[number * 5 : number * 5 + 5] for number in range(count)}, 2)
+    found = places(mesh)
+    middles = sorted({place.middle for place in found.values()})
+    nearest = min(dist(one, other) for one, other in combinations(middles, 2))
+    radius = dist(found[HUNDRED[0]].at, found[HUNDRED[0]].middle)
+
+    assert max(place.room for place in found.values()) <= (nearest - 2 * radius) / 2 + 1e-9
+    assert min(_reach("…00042", place) for place in found.values()) >= LABEL_POINTS_MIN
 
 
 def test_many_degrees_fit_into_the_legend(tmp_path: Path) -> None:

@@ -136,3 +136,9 @@ def test_every_edge_costs_something(cost: float) -> None:
     """What is free could go in circles."""
     with pytest.raises(ImpossibleTopology, match="costs"):
         routes(SQUARE, "a", {("a", "b"): cost})
+
+
+def test_stranger_has_no_path() -> None:
+    """Who is no member is told as such."""
+    with pytest.raises(ImpossibleTopology, match="no way from a to nobody"):
+        paths(SQUARE, "a", "nobody")

@@ -41,12 +41,21 @@ def test_few_members_are_connected_with_everybody(members: int) -> None:
 
 @pytest.mark.parametrize(
     ("members", "connectivity", "diameter", "share"),
-    [(1, 1, 1, 0.0), (5, 5, 1, 0.0), (5, 0, 1, 0.0), (5, 1, 0, 0.0), (5, 1, 1, 1.1)],
+    [(1, 1, 1, 0.0), (5, 5, 1, 0.0), (5, 0, 1, 0.0), (5, 1, 0, 0.0), (5, 1, 1, 1.1), (5, 1, 1, float("nan"))],
 )
 def test_impossible_wishes_are_refused(members: int, connectivity: int, diameter: int, share: float) -> None:
     """Nobody searches for what no mesh is."""
     with pytest.raises(ImpossibleTopology):
         optimal_k(members, connectivity=connectivity, diameter=diameter, share_within_two=share)
+
+
+@pytest.mark.parametrize("count", [2, 5, 10, 11])
+@pytest.mark.parametrize("k", [1, 2, 3, 20])
+def test_edges_are_those_of_the_mesh(count: int, k: int) -> None:
+    """What is foretold is what is built, with one neighbour, too, where the mesh is a line."""
+    mesh = k_neighbour([f"member {number}" for number in range(count)], k)
+
+    assert len(mesh.edges) == scalability([count], k, 1)[0].edges
 
 
 def test_scalability() -> None:

@@ -216,7 +216,7 @@ class Member:
         found = {}
         for did, pipe in self.junction.neighbours.items():
             relation = self._peers.relations.get(did)
-            if relation is not None and relation.rtt_seconds is not None:
+            if relation is not None and relation.rtt_seconds:
                 loss = relation.monitor.quality.loss or 0.0
                 load = min(pipe.buffered_amount / BUFFER_BYTES, 1.0)
                 found[did] = cost(Quality(rtt_seconds=relation.rtt_seconds, loss=loss, load=load))

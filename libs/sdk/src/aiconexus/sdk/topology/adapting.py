@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from aiconexus.sdk.topology.exchanging import Exchange
 from aiconexus.sdk.topology.shape import Change, Edge, Kind, Topology, change, degree_bounds, edge, rank
 from aiconexus.sdk.topology.sharding import inside, joined
+from aiconexus.sdk.topology.weighing import checked
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,11 +62,16 @@ def adapt(
 
     Args:
         topology: What is there.
-        costs: As measured; edges without a figure count as the median.
+        costs: As measured, more than 0 each; edges without a figure count as the median.
         bad_rounds: As the round before returned them.
         rules: How eager to be.
 
+    Raises:
+        ImpossibleTopology: If an edge costs nothing, less, or no number.
+
     """
+    for value in costs.values():
+        checked(value)
     if topology.kind is Kind.K_NEIGHBOUR:
         draft = _Draft(topology, costs)
         counted = draft.count(bad_rounds, rules)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from aiconexus.sdk.topology.shape import Topology
 
 LABEL_CHARACTERS = 10
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"})
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
 
 def dot(topology: Topology) -> str:
@@ -18,7 +18,7 @@ def dot(topology: Topology) -> str:
     nodes = {member: _node(member, names[member], is_hub=member in topology.hubs) for member in topology.members}
     lines = [f"graph {_quoted(topology.kind)} {{", "  node [shape=ellipse, fontsize=10];"]
     for number, shard in enumerate(topology.shards):
-        lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(shard.name)};"]
+        lines += [f"  subgraph cluster_{number} {{", f"    label={_quoted(shown(shard.name))};"]
         lines += [*(f"  {nodes.pop(member)}" for member in shard.members), "  }"]
     lines += nodes.values()
     lines += [f"  {_quoted(one)} -- {_quoted(other)};" for one, other in topology.edges]
@@ -31,12 +31,19 @@ def labels(members: Iterable[str]) -> dict[str, str]:
     length = LABEL_CHARACTERS // 2
     while len({name[-length:] for name in names}) < len(names):
         length += 1
-    return {name: name if len(name) <= LABEL_CHARACTERS else f"…{name[-length:]}" for name in names}
+    return {name: shown(name if len(name) <= LABEL_CHARACTERS else f"…{name[-length:]}") for name in names}
+
+
+def shown(text: str) -> str:
+    """A name in which characters that would steer whatever shows it are spelled out."""
+    return "".join(
+        each if each.isprintable() and each != "\\" else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _node(member: str, label: str, *, is_hub: bool) -> str:
     shape = ", shape=box, style=filled" if is_hub else ""
-    return f"  {_quoted(member)} [label={_quoted(label)}, tooltip={_quoted(member)}{shape}];"
+    return f"  {_quoted(member)} [label={_quoted(label)}, tooltip={_quoted(shown(member))}{shape}];"
 
 
 def _quoted(text: str) -> str:

@@ -12,13 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path as Curve
 
 from aiconexus.sdk.topology.analysis import Analysis, analyse
-from aiconexus.sdk.topology.dot import labels
-from aiconexus.sdk.topology.layout import Place, Point, places
+from aiconexus.sdk.topology.dot import labels, shown
+from aiconexus.sdk.topology.layout import MARGIN, Place, Point, places
 from aiconexus.sdk.topology.shape import Edge, Topology, edge
 
 INCHES = 10.0
 DOTS_PER_INCH = 150
-SPAN = 1.28
+SPAN = 1 + MARGIN
 """How far the picture goes to each side; members stand between -1 and 1."""
 POINTS_PER_UNIT = 72 * INCHES * 0.9 / (2 * SPAN)
 CROWD = 150
@@ -29,6 +29,8 @@ INK_SHARE = 150
 """Where there are more edges, each is the paler."""
 LABEL_POINTS_MIN = 4.0
 """Smaller names cannot be read, and are left out."""
+LABEL_AWAY, LETTER_WIDTH = 1.4, 0.6
+"""In sizes of the letters: how far a name is from the middle of its member, and how wide a letter is."""
 SHADES_MAX = 6
 
 PAPER, INK, GREY = "#ffffff", "#1f2933", "#52606d"
@@ -43,7 +45,7 @@ def draw(topology: Topology, file: Path) -> None:
     Colour says how many neighbours a member has; hubs and gateways are squares. Where edges are too many to be told
     apart, those of one member stand out.
     """
-    with mpl.rc_context({"svg.hashsalt": "aiconexus", "font.family": ["DejaVu Sans"]}):
+    with mpl.rc_context({"svg.hashsalt": "aiconexus", "font.family": ["DejaVu Sans"], "text.parse_math": False}):
         figure = Figure(figsize=(INCHES, INCHES), dpi=DOTS_PER_INCH, facecolor=PAPER)
         axes = figure.add_axes((0.05, 0.0, 0.9, 0.9))
         axes.set(xlim=(-SPAN, SPAN), ylim=(-SPAN, SPAN), aspect="equal")
@@ -105,16 +107,23 @@ def _shades(topology: Topology) -> dict[int, str]:
 def _write_labels(axes: Axes, topology: Topology, where: Mapping[str, Place]) -> None:
     names = labels(topology.members)
     for member, place in where.items():
-        size = min(9.0, 0.75 * place.gap * POINTS_PER_UNIT or 9.0)
+        size = min(9.0, 0.75 * place.gap * POINTS_PER_UNIT or 9.0, _reach(names[member], place))
         if size >= LABEL_POINTS_MIN:
             _write_label(axes, names[member], place, size)
     for shard in topology.shards:
         middle = where[shard.members[0]].middle
-        axes.text(*middle, shard.name, fontsize=13, color=INK, ha="center", va="center", bbox=_BACKGROUND, zorder=5)
+        axes.text(
+            *middle, shown(shard.name), fontsize=13, color=INK, ha="center", va="center", bbox=_BACKGROUND, zorder=5
+        )
+
+
+def _reach(text: str, place: Place) -> float:
+    """The largest size with which a name stays in the room around its circle."""
+    return place.room * POINTS_PER_UNIT / (LABEL_AWAY + LETTER_WIDTH * len(text))
 
 
 def _write_label(axes: Axes, text: str, place: Place, size: float) -> None:
-    away = 1.4 * size / POINTS_PER_UNIT
+    away = LABEL_AWAY * size / POINTS_PER_UNIT
     turned = degrees(place.angle) % 360
     is_left = 90 < turned < 270  # noqa: PLR2004  # a quarter and three quarters of the circle
     axes.text(

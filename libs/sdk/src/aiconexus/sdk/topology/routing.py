@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
-from math import inf, isfinite
+from math import inf
 
 import msgspec
 import networkx as nx
 
 from aiconexus.sdk.topology.shape import Edge, ImpossibleTopology, Topology, edge
+from aiconexus.sdk.topology.weighing import checked
 
 HOPS_MAX = 8
 """Hops that a message goes at most, where nobody says otherwise."""
@@ -99,23 +100,20 @@ def paths(
     The cheapest ways from one member to another without a circle, the best first (Yen's algorithm).
 
     Raises:
-        ImpossibleTopology: If there is none, or an edge costs nothing, less, or no number.
+        ImpossibleTopology: If there is none, one is no member, or an edge costs nothing, less, or no number.
 
     """
     graph = _weighted(topology, costs or {})
     try:
         return [tuple(path) for path in islice(nx.shortest_simple_paths(graph, source, destination, "cost"), count)]
-    except nx.NetworkXNoPath as error:
+    except (nx.NetworkXNoPath, nx.NodeNotFound) as error:
         raise ImpossibleTopology(f"no way from {source} to {destination}") from error
 
 
 def _weighted(topology: Topology, costs: Mapping[Edge, float]) -> "nx.Graph[str]":
     graph: nx.Graph[str] = nx.Graph(topology.graph)
     for pair in graph.edges:
-        cost = costs.get(edge(*pair), 1.0)
-        if not (cost > 0 and isfinite(cost)):
-            raise ImpossibleTopology(f"an edge that costs {cost}")
-        graph.edges[pair]["cost"] = cost
+        graph.edges[pair]["cost"] = checked(costs.get(edge(*pair), 1.0))
     return graph
 
 

@@ -76,7 +76,8 @@ def trials(members: int, *, connectivity: int, diameter: int, share_within_two: 
         ImpossibleTopology: If no mesh of that many members is that.
 
     """
-    if members < 2 or not 1 <= connectivity < members or diameter < 1 or share_within_two > 1:  # noqa: PLR2004  # a pair
+    is_possible = members >= 2 and 1 <= connectivity < members and diameter >= 1  # noqa: PLR2004  # a pair
+    if not is_possible or not share_within_two <= 1:
         raise ImpossibleTopology(
             f"{members} members, connectivity {connectivity}, diameter {diameter}, {share_within_two:.0%} in two hops"
         )
@@ -115,7 +116,7 @@ def scalability(members: Iterable[int], k: int, bytes_per_connection: int) -> li
 
 
 def _scale(count: int, k: int, bytes_per_connection: int) -> Scale:
-    full, partial = count * (count - 1) // 2, (count * k + 1) // 2
+    full, partial = count * (count - 1) // 2, max((count * k + 1) // 2, count - 1)
     return Scale(
         members=count,
         full_edges=full,

@@ -1,10 +1,11 @@
 """What an edge costs, from what was measured on it."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 import msgspec
 
-from aiconexus.sdk.topology.shape import Edge
+from aiconexus.sdk.topology.shape import Edge, ImpossibleTopology
 
 WORST_SHARE = 0.99
 
@@ -38,3 +39,16 @@ def cost(quality: Quality) -> float:
 def costs(measured: Mapping[Edge, Quality]) -> dict[Edge, float]:
     """The cost of each edge that was measured."""
     return {pair: cost(quality) for pair, quality in measured.items()}
+
+
+def checked(value: float) -> float:
+    """
+    Refuse what no edge can cost.
+
+    Raises:
+        ImpossibleTopology: If it is nothing, less, or no number.
+
+    """
+    if not (value > 0 and isfinite(value)):
+        raise ImpossibleTopology(f"an edge that costs {value}")
+    return value
