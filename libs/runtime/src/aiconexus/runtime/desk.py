@@ -1,16 +1,19 @@
 """
 Where a service is asked: signed requests in, signed answers out.
 
-Each request runs in a task of its own; there are only so many at a time, further ones wait in a backlog. The
-replicas of a service share the requests as a queue group.
+Each request runs in a task of its own; there are only so many at a time, further ones wait in a backlog. Who asks too
+often is turned away before that, so that nobody fills the backlog for the others. The replicas of a service share the
+requests as a queue group.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Any, Generic, Self, TypeVar, cast
 
 import msgspec
+from prometheus_client import Counter
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Handler, Incoming, Subscription
@@ -18,18 +21,26 @@ from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Body, Ping, Pong
 from aiconexus.protocol.did import PREFIX
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import AiconexusError, Refused, RemoteProblem, UnsupportedType
+from aiconexus.protocol.errors import AiconexusError, RateLimited, Refused, RemoteProblem, UnsupportedType
 from aiconexus.protocol.problems import INTERNAL, problem_of
 from aiconexus.protocol.seal import Letter
 from aiconexus.runtime.admission import Admission, Errand
 from aiconexus.runtime.backlog import Backlog
+from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.logs import Throttle
 from aiconexus.runtime.metrics import request_seconds_of, requests_of
+from aiconexus.runtime.parties import return_address
 from aiconexus.runtime.refusals import Refusals
 
 REQUESTS_MAX = 256
 """Requests that are handled at the same time."""
+SENDER_RATE_PER_SECOND = 1_000
+"""What one agent may ask one replica in the long run, where the service says nothing else."""
+SENDER_BURST = 2_000
+SENDERS_MAX = 100_000
+
+IGNORED = Counter("aiconexus_runtime_requests_ignored_total", "Requests of agents that go on after being refused")
 
 B = TypeVar("B", bound=Body)
 
@@ -79,10 +90,11 @@ class Desk:
     Args:
         context: Of the service.
         service: Its name, by default the context's.
+        budgets: How often each agent may ask.
 
     """
 
-    def __init__(self, context: Context[Any], service: str | None = None) -> None:
+    def __init__(self, context: Context[Any], service: str | None = None, *, budgets: Budgets | None = None) -> None:
         self._service = service or context.service
         self._session = context.session
         self._voice = context.voice
@@ -92,6 +104,8 @@ class Desk:
         self._of_agents: dict[str, _Entry] = {}
         self._of_services: dict[str, _Entry] = {}
         self._raw: dict[str, Handler] = {}
+        self._paces: set[str] = set()
+        self._budgets = budgets or Budgets(SENDER_RATE_PER_SECOND, SENDER_BURST, SENDERS_MAX)
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: list[Subscription] = []
@@ -115,14 +129,22 @@ class Desk:
         table = self._of_agents if by is None else self._of_services
         table[body.TYPE.lower()] = _Entry(body, handler, None if by is None else frozenset(by))
 
-    def raw(self, verb: str, handler: Handler) -> None:
+    def raw(self, verb: str, handler: Handler, *, paces: bool = False) -> None:
         """
         Hand a verb over unchecked, for what is no envelope and for hot paths.
 
         The handler is called for one message at a time, by agents and by services; it must not wait for long. What it
         raises is logged.
+
+        Args:
+            verb: The last part of the subject.
+            handler: Takes the message.
+            paces: Whether the handler itself bounds what one agent may ask of it; otherwise the desk does.
+
         """
         self._raw[verb] = handler
+        if paces:
+            self._paces.add(verb)
 
     async def open(self) -> None:
         """
@@ -132,15 +154,12 @@ class Desk:
             BusUnavailable: If the bus does not take note in time.
 
         """
-        for subject, handler in (
-            (subjects.sends_to(self._service), self._on_agent),
-            (subjects.service_verbs(self._service), self._on_service),
+        agents, services = self._backlog(self._on_agent), self._backlog(self._on_service)
+        for subject, put in (
+            (subjects.sends_to(self._service), partial(self._let_in, agents)),
+            (subjects.service_verbs(self._service), services.put),
         ):
-            backlog = Backlog(handler, self._on_lost)
-            self._workers[asyncio.get_running_loop().create_task(backlog.run())] = backlog
-            self._subscriptions.append(
-                await self._session.subscribe(subject, backlog.put, queue=self._service, direct=True)
-            )
+            self._subscriptions.append(await self._session.subscribe(subject, put, queue=self._service, direct=True))
         await self._session.barrier()
 
     async def close(self) -> None:
@@ -161,6 +180,28 @@ class Desk:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+    def _backlog(self, handler: Handler) -> Backlog:
+        backlog = Backlog(handler, self._on_lost)
+        self._workers[asyncio.get_running_loop().create_task(backlog.run())] = backlog
+        return backlog
+
+    async def _let_in(self, backlog: Backlog, incoming: Incoming) -> None:
+        token, _, verb = subjects.sender_of(incoming.subject)
+        wait_ms = 0 if verb in self._paces else self._budgets.take(token, time.monotonic())
+        if wait_ms == 0:
+            await backlog.put(incoming)
+        elif wait_ms is None:
+            IGNORED.inc()
+        else:
+            await self._slow_down(PREFIX + token, incoming, wait_ms)
+
+    async def _slow_down(self, did: str, incoming: Incoming, wait_ms: int) -> None:
+        self._requests.labels("unknown", problem_of(RateLimited(wait_ms)).name).inc()
+        if incoming.reply:
+            id_, codec = return_address(incoming.data)
+            complaint = self._voice.complain(RateLimited(wait_ms), did, codec=codec, in_reply_to=id_)
+            await self._session.publish(incoming.reply, complaint)
 
     async def _on_agent(self, incoming: Incoming) -> None:
         raw = self._raw.get(incoming.subject.rsplit(".", 1)[-1])

@@ -111,7 +111,7 @@ class _Relay:
         self._lease = Lease(bucket, SWEEPER_KEY, self._context.instance, settings.lease_seconds, time.monotonic)
         await self.placer.open()
         mailboxes = Mailboxes(self._streams)
-        self.desk.raw("submit", self._intake.submit)
+        self.desk.raw("submit", self._intake.submit, paces=True)
         self.desk.on(Fetch, mailboxes.fetch)
         self.desk.on(Ack, mailboxes.ack)
         self.desk.on(Place, self._reentry.place, by=("retry",))

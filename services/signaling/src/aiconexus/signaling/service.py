@@ -80,7 +80,7 @@ class _Signaling:
         reports = Budgets(settings.incident_rate_per_second, settings.incident_burst, settings.senders_max)
         incidents = Incidents(Gate(registry, reports, time.monotonic), context.log, now_ms)
         self.desk = Desk(context)
-        self.desk.raw("forward", self._forwarder.forward)
+        self.desk.raw("forward", self._forwarder.forward, paces=True)
         self.desk.on(ListServers, listing.list_servers)
         self.desk.on(Incident, incidents.incident)
         context.health.add_check("turn", self.watch.check)
