@@ -5,7 +5,7 @@ import pytest
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.job_bodies import JobState
-from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.protocol.policy import RetryPolicy, Strategy
 
 from .world import QUICK, Agent, World, refused
 
@@ -110,6 +110,18 @@ async def test_attempt_without_an_outcome_has_failed(alice: Agent, bob: Agent) -
 
     assert (2, 2) == (shown.card.attempts, shown.card.failures)
     assert [after] == [sealed for _, sealed in await bob.mail()]
+
+
+async def test_timed_out_attempt_is_followed_after_its_delay(alice: Agent, bob: Agent) -> None:
+    """Also after a time-out the delay is kept, however short it is."""
+    policy = RetryPolicy(
+        strategy=Strategy.FIXED, max_retries=1, initial_delay_seconds=0.2, jitter=0.0, attempt_timeout_seconds=0.1
+    )
+    job = (await alice.schedule(alice.letter(bob), policy)).job
+    placed, failed, again = (await alice.reach(job, JobState.DEAD)).history[:3]
+
+    assert 100 <= failed.at_ms - placed.at_ms
+    assert 200 <= again.at_ms - failed.at_ms
 
 
 async def test_late_success_counts(alice: Agent, bob: Agent) -> None:

@@ -146,7 +146,7 @@ def test_other_side_may_ask_for_a_pause() -> None:
 def test_requeued_job_begins_anew_under_new_attempts() -> None:
     """Failures are forgotten, attempts go on counting, so that their ids stay different."""
     dead = job.ended(job.given_up(in_mailbox(), NOW_MS, "exhausted"), JobState.DEAD, NOW_MS)
-    again = job.requeued(dead, None, NOW_MS + 5)
+    again = job.requeued(dead, 3, None, NOW_MS + 5)
 
     assert (JobState.WAITING, 1, 0, 0, None) == (
         again.state,
@@ -155,7 +155,7 @@ def test_requeued_job_begins_anew_under_new_attempts() -> None:
         again.entry,
         again.problem,
     )
-    assert (NOW_MS + 5, NOW_MS + 5) == (again.next_ms, again.retry.started_ms)
+    assert (NOW_MS + 5, NOW_MS + 5, 3) == (again.next_ms, again.retry.started_ms, again.grave)
 
 
 @given(st.lists(st.sampled_from(["placed", "seen", "failed", "returned"]), max_size=60))

@@ -9,8 +9,8 @@ import pytest
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.streams import Streams
-from aiconexus.protocol import subjects
-from aiconexus.protocol.errors import RemoteProblem
+from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.errors import BusUnavailable, RemoteProblem
 from aiconexus.protocol.job_bodies import (
     DeadLetters,
     JobList,
@@ -26,15 +26,20 @@ from aiconexus.protocol.job_bodies import (
     Withdrawn,
 )
 from aiconexus.protocol.policy import RetryPolicy
-from aiconexus.protocol.records import DEAD, JOBS
+from aiconexus.protocol.seal import compose, unseal
 from aiconexus.relay.settings import RelaySettings
-from aiconexus.retry.job import JobRecord
+from aiconexus.retry import office
+from aiconexus.retry.job import JobRecord, Pace
+from aiconexus.retry.mail import Mail
+from aiconexus.retry.office import Office
+from aiconexus.retry.settings import RetrySettings
+from aiconexus.retry.steps import Steps
+from aiconexus.retry.store import Store
+from aiconexus.retry.timers import Timers
 from aiconexus.runtime.desk import Desk, Request
 
-from .world import PATIENCE_SECONDS, QUICK, Agent, World, refused
+from .world import PATIENCE_SECONDS, Agent, World, refused
 
-FAR_MS = 3_600_000
-ONCE = RetryPolicy(max_retries=0)
 ENTRY = 7
 
 
@@ -82,29 +87,18 @@ async def played(world: World) -> AsyncIterator[Script]:
         yield script
 
 
-async def record_of(world: World, job: str) -> JobRecord:
-    """What the stream holds of a job."""
-    streams = Streams(await world.session("retry", "reader"))
-    sender, _, id_ = job.partition(".")
-    pattern = subjects.job("record", f"{subjects.job_key(sender, id_)}.*")
-    page = await streams.batch(JOBS, pattern, 0, limit=1, max_bytes=100_000)
-    return msgspec.msgpack.decode(page.items[0].data, type=JobRecord)
-
-
 async def test_withdrawn_while_it_is_placed_leaves_the_mailbox(world: World, alice: Agent, bob: Agent) -> None:
     """Who takes a job back in the middle of an attempt is not told so while the envelope stays in the mailbox."""
     answers: list[Withdrawn] = []
     async with played(world) as relay, world.retry():
-        letter, id_ = alice.letter(bob), ""
+        id_ = new_id()
+        job = f"{alice.key.token}.{id_}"
 
         async def withdraw() -> None:
             answers.append(await alice.ask(Withdraw(job=job), Withdrawn))
 
-        id_ = new_id()
-        letter = alice.letter(bob, id_=id_)
-        job = f"{alice.key.token}.{id_}"
         relay.before_placed = withdraw
-        await alice.schedule(letter)
+        await alice.schedule(alice.letter(bob, id_=id_))
         await relay.removed.wait()
 
     assert [JobState.WITHDRAWN] == [answer.state for answer in answers]
@@ -140,39 +134,32 @@ async def test_dead_letter_that_two_bury_keeps_its_envelope(world: World, alice:
 async def test_one_id_has_one_body(world: World, alice: Agent, bob: Agent) -> None:
     """Of different envelopes under one id that are handed over together one is taken, and it is the one that comes."""
     ids = [new_id() for _ in range(20)]
+    letters = [alice.letter(bob, number, id_=id_) for id_ in ids for number in range(4)]
     at_ms = now_ms() + 300
-    taken: set[bytes] = set()
-
-    async def hand_over(letter: bytes) -> None:
-        try:
-            await alice.schedule(letter, not_before_ms=at_ms)
-        except RemoteProblem as error:
-            assert refused("conflict")(error)
-        else:
-            taken.add(letter)
-
     async with world.relay(), world.retry("1"), world.retry("2"):
-        letters = [alice.letter(bob, number, id_=id_) for id_ in ids for number in range(4)]
-        await asyncio.gather(*map(hand_over, letters))
+        handed_over = (alice.schedule(letter, not_before_ms=at_ms) for letter in letters)
+        answers = await asyncio.gather(*handed_over, return_exceptions=True)
+        taken = {letter for letter, answer in zip(letters, answers, strict=True) if isinstance(answer, Scheduled)}
         came = {sealed for _, sealed in await bob.mail(len(ids))}
 
     assert len(ids) == len(taken)
     assert taken == came
+    assert all(map(refused("conflict"), (answer for answer in answers if isinstance(answer, RemoteProblem))))
 
 
-async def dead_letter(world: World, alice: Agent, bob: Agent) -> str:
-    """A dead letter, given up for want of a recipient."""
-    await world.revoke(bob)
-    job = (await alice.schedule(alice.letter(bob), ONCE)).job
+async def dead_letter(alice: Agent, bob: Agent) -> str:
+    """An envelope that its recipient has refused for good."""
+    job = (await alice.schedule(alice.letter(bob))).job
+    ((sequence, sealed),) = await bob.mail()
+    await bob.give_back(sequence, sealed, retryable=False)
     await alice.reach(job, JobState.DEAD)
-    await world.agent(bob.key)
     return job
 
 
 async def test_dead_letter_is_sent_again_once(world: World, alice: Agent, bob: Agent) -> None:
     """Of many who send a dead letter again at the same moment one does, and the others hear how the job stands."""
     async with world.relay(), world.retry("1"), world.retry("2"):
-        job = await dead_letter(world, alice, bob)
+        job = await dead_letter(alice, bob)
         asked = (alice.ask(Requeue(job=job), Scheduled) for _ in range(8))
         answers = await asyncio.gather(*asked, return_exceptions=True)
         ((sequence, _),) = await bob.mail()
@@ -181,16 +168,56 @@ async def test_dead_letter_is_sent_again_once(world: World, alice: Agent, bob: A
 
     assert 1 == sum(isinstance(answer, Scheduled) for answer in answers)
     assert 7 == sum(isinstance(answer, RemoteProblem) and refused("job_ended")(answer) for answer in answers)
-    assert 1 == done.card.attempts
+    assert 2 == done.card.attempts
 
 
-async def test_requeue_that_dies_before_its_timer_goes_on(world: World, alice: Agent, bob: Agent) -> None:
+class Unheard(msgspec.Struct):
+    """A request that came over no bus."""
+
+    subject: str = ""
+    reply: str = ""
+    data: bytes = b""
+    headers: dict[str, str] | None = None
+
+
+async def unasked(verb: str, _: Body) -> Body:
+    """A relay that is away."""
+    raise BusUnavailable((), verb)
+
+
+class Dying(Steps):
+    """Somebody who dies between the record of a job and its timer."""
+
+    async def wake(self, record: JobRecord) -> None:
+        """Die."""
+        raise BusUnavailable((), record.key)
+
+
+async def requeue_and_die(world: World, job: str, asker: Agent) -> None:
+    """Do what the service does on REQUEUE, up to the moment of death."""
+    settings = RetrySettings(seed=world.keys["retry"].seed, directory_file="")
+    context = await world.context("retry", "dying", settings)
+    streams = Streams(context.session)
+    store, timers, mail = Store(streams, now_ms, 3_600, 3_600), Timers(streams), Mail(unasked)
+    steps = Dying(store, timers, mail, key=context.key, services={}, pace=Pace(), now_ms=now_ms, log=context.log)
+    body = Requeue(job=job)
+    letter = unseal(compose(body, asker.key, context.key.did, id_=new_id(), now_ms=now_ms()))
+    request = Request(letter, body, Unheard())
+    with pytest.raises(BusUnavailable):
+        await Office(store, steps, timers, mail, directory=world.directory, now_ms=now_ms).requeue(request)
+
+
+async def test_requeue_that_dies_before_its_timer_goes_on(
+    world: World, alice: Agent, bob: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was sent again is tried although whoever did it died at once, and it is no dead letter any more."""
-    async with world.relay():
-        async with world.retry("1"):
-            job = await dead_letter(world, alice, bob)
-            dead = await record_of(world, job)
-            buried = await Streams(await world.session("retry", "x")).last(DEAD, subjects.dead_letter(dead.key))
-        assert buried is not None
-        async with world.retry("2", requeue_safety_seconds=0.2):
-            await alice.ask(DeadLetters(), JobList)
+    monkeypatch.setattr(office, "SAFETY_MS", 200)
+    async with world.relay(), world.retry():
+        job = await dead_letter(alice, bob)
+        await requeue_and_die(world, job, alice)
+        ((sequence, _),) = await bob.mail()
+        await bob.ack(sequence)
+        await alice.reach(job, JobState.DONE)
+        left = (await alice.ask(DeadLetters(), JobList)).jobs
+
+    assert () == left

@@ -122,6 +122,8 @@ class Intake:
                 await self._store.open(record, letter)
             except WrongRevision:
                 found = await self._store.get(record.key)
+                if found is not None and found.record.digest != record.digest:
+                    await self._store.forget_letter(record)
             else:
                 OPENED.labels(by).inc()
                 self._census.add(sender)

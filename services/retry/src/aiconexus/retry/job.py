@@ -48,7 +48,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     All that is known of a job but the envelope itself.
 
     ``entry`` is the place in the mailbox where the envelope may still lie, 0 if it surely does not; ``sequence`` the
-    newest place where it ever was. ``attempt_ends_ms`` is when the present attempt has failed, 0 if never.
+    newest place where it ever was. ``attempt_ends_ms`` is when the present attempt has failed, 0 if never. ``grave`` is
+    the place of a dead letter that was sent again and is yet to be forgotten, 0 if there is none.
     """
 
     sender: str
@@ -67,6 +68,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     entry: int = 0
     sequence: int = 0
     attempt_ends_ms: int = 0
+    grave: int = 0
     problem: str | None = None
     message: str | None = None
     history: tuple[AttemptNote, ...] = ()
@@ -229,9 +231,9 @@ def ended(record: JobRecord, state: JobState, now_ms: int) -> JobRecord:
     return _noted(_changed(record, state, now_ms, next_ms=0, attempt_ends_ms=0), now_ms, state.value)
 
 
-def requeued(record: JobRecord, policy: RetryPolicy | None, now_ms: int) -> JobRecord:
+def requeued(record: JobRecord, grave: int, policy: RetryPolicy | None, now_ms: int) -> JobRecord:
     """A dead letter is sent again, as if nothing had failed; its attempts go on counting."""
-    again = _changed(record, JobState.WAITING, now_ms, next_ms=now_ms, entry=0)
+    again = _changed(record, JobState.WAITING, now_ms, next_ms=now_ms, entry=0, grave=grave)
     again = msgspec.structs.replace(
         again, policy=policy or record.policy, retry=RetryState(started_ms=now_ms), problem=None, message=None
     )

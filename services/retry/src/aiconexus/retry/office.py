@@ -35,7 +35,7 @@ from aiconexus.retry import job
 from aiconexus.retry.job import JobRecord, card_of
 from aiconexus.retry.mail import Mail
 from aiconexus.retry.steps import Steps
-from aiconexus.retry.store import Found, Listing, Store
+from aiconexus.retry.store import Buried, Found, Listing, Store
 from aiconexus.retry.timers import Timers
 from aiconexus.runtime.desk import Request
 from aiconexus.runtime.directory import Directory
@@ -45,6 +45,8 @@ DROPPED = Counter("aiconexus_retry_dead_letters_dropped", "Dead letters that wer
 
 WRITES_MAX = 8
 CROWDED_RETRY_MS = 1_000
+SAFETY_MS = 10_000
+"""Whoever sends a dead letter again and dies before it has set the timer leaves one that goes off so much later."""
 
 
 class Office:
@@ -98,10 +100,10 @@ class Office:
         """Tell all about one job."""
         record = (await self._found(request.body.job, request.sender)).record
         if record.state is JobState.DEAD:
-            dead = await self._store.dead(record.key)
-            letter = dead.letter if dead is not None else None
+            buried = await self._store.buried(record.key)
+            letter = buried.letter if buried is not None else None
         else:
-            letter = await self._store.letter(record.key)
+            letter = await self._store.letter(record)
         return JobShown(card=card_of(record), policy=record.policy, history=record.history, envelope=letter)
 
     async def withdraw(self, request: Request[Withdraw]) -> Withdrawn:
@@ -120,38 +122,51 @@ class Office:
                 await self._timers.cancel(record.key)
                 if record.entry:
                     await self._mail.remove(record.entry)
+                if record.grave:
+                    await self._store.unbury(record.key, record.grave)
             return Withdrawn(job=record.job, state=record.state)
         raise RateLimited(CROWDED_RETRY_MS)
 
     async def requeue(self, request: Request[Requeue]) -> Scheduled:
-        """Send a dead letter again."""
-        found = await self._dead(request.body.job, request.sender)
-        record = found.record
-        if record.ends_ms <= self._now_ms():
-            raise EnvelopeExpired(record.id, record.ends_ms)
-        dead = await self._store.dead(record.key)
-        if dead is None:
-            raise UnknownJob(record.job)
-        again = job.requeued(record, request.body.policy, self._now_ms())
-        await self._store.keep_letter(again, dead.letter)
-        await self._steps.save(found, again)
-        await self._store.unbury(record.key)
-        REQUEUED.inc()
-        return Scheduled(job=again.job, state=again.state, next_ms=again.next_ms)
+        """Send a dead letter again; its next attempt forgets the dead letter."""
+        for _ in range(WRITES_MAX):
+            found, buried = await self._dead(request.body.job, request.sender)
+            record = found.record
+            if record.ends_ms <= self._now_ms():
+                raise EnvelopeExpired(record.id, record.ends_ms)
+            if buried is None:
+                raise UnknownJob(record.job)
+            again = job.requeued(record, buried.grave, request.body.policy, self._now_ms())
+            await self._timers.set(record.key, self._now_ms() + SAFETY_MS)
+            await self._store.keep_letter(again, buried.letter)
+            try:
+                await self._steps.save(found, again)
+            except WrongRevision:
+                continue
+            REQUEUED.inc()
+            return Scheduled(job=again.job, state=again.state, next_ms=again.next_ms)
+        raise RateLimited(CROWDED_RETRY_MS)
 
     async def drop(self, request: Request[Drop]) -> Dropped:
-        """Forget a dead letter."""
-        found = await self._dead(request.body.job, request.sender)
-        await self._steps.save(found, job.ended(found.record, JobState.WITHDRAWN, self._now_ms()))
-        await self._store.unbury(found.record.key)
-        DROPPED.inc()
-        return Dropped(job=found.record.job)
+        """Forget a dead letter; the record goes last, so that whoever died in the middle can be asked again."""
+        for _ in range(WRITES_MAX):
+            found, buried = await self._dead(request.body.job, request.sender)
+            record = found.record
+            if buried is not None:
+                await self._store.unbury(record.key, buried.grave)
+            try:
+                await self._steps.save(found, job.ended(record, JobState.WITHDRAWN, self._now_ms()))
+            except WrongRevision:
+                continue
+            DROPPED.inc()
+            return Dropped(job=record.job)
+        raise RateLimited(CROWDED_RETRY_MS)
 
-    async def _dead(self, name: str, asker: str) -> Found:
+    async def _dead(self, name: str, asker: str) -> tuple[Found, Buried | None]:
         found = await self._found(name, asker)
         if found.record.state is not JobState.DEAD:
             raise JobEnded(found.record.job, found.record.state.value)
-        return found
+        return found, await self._store.buried(found.record.key)
 
     async def _found(self, name: str, asker: str) -> Found:
         found = await self._store.find(name)

@@ -9,6 +9,7 @@ read its present revision, and the next timer is set before the one that went of
 import random
 from collections.abc import Callable, Mapping
 
+import msgspec
 from prometheus_client import Counter, Histogram
 
 from aiconexus.protocol.errors import WrongRevision
@@ -27,12 +28,12 @@ FAILED = Counter("aiconexus_retry_attempts_failed", "Attempts that failed and ar
 ENDED = Counter("aiconexus_retry_jobs_ended", "Jobs that came to an end.", ["state"])
 LATENESS = Histogram(
     "aiconexus_retry_lateness_seconds",
-    "From the time for which a step was planned to its beginning.",
+    "From the time for which an attempt was planned to its beginning.",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
 )
 
 EARLY_MS = 250
-"""A timer may go off so much before its time by our clock: the server's is another."""
+"""A timer may go off so much before its time by our clock: the server's is another. Nobody else's haste is excused."""
 
 LETTER_LOST = "envelope_lost"
 
@@ -91,17 +92,17 @@ class Steps:
             if record.next_ms > self._now_ms() + EARLY_MS:
                 await self._timers.set(key, record.next_ms)
                 return
-            LATENESS.observe(max(self._now_ms() - record.next_ms, 0) / 1000)
             changed = await self._next(record)
             if changed == record:
                 # Nothing happened but a look, which is not worth a line in the record.
                 await self._timers.set(key, job.next_look_ms(record, self._now_ms(), self._pace))
                 return
             try:
-                await self._save(found, changed)
+                await self._save(found, changed, "timeout" if record.state is JobState.PLACED else "relay")
             except WrongRevision:
+                await self._take_back(record, changed)
                 continue
-            if changed.is_open and changed.next_ms > self._now_ms() + EARLY_MS:
+            if changed.is_open and changed.next_ms > self._now_ms():
                 await self.wake(changed)
                 return
 
@@ -117,20 +118,28 @@ class Steps:
 
     async def save(self, found: Found, record: JobRecord) -> None:
         """
-        Write what became of a job, and set its next timer.
+        Write what somebody has made of a job, and set its next timer.
 
         Raises:
             WrongRevision: If somebody else changed it in between.
             BusError: If the bus is away.
 
         """
-        await self._save(found, record)
+        await self._save(found, record, "recipient")
         if record.is_open:
             await self.wake(record)
 
-    async def _save(self, found: Found, record: JobRecord) -> None:
+    async def _save(self, found: Found, record: JobRecord, cause: str) -> None:
         await self._store.save(found, record)
-        self._tell(found.record, record)
+        self._tell(found.record, record, cause)
+
+    async def _take_back(self, before: JobRecord, changed: JobRecord) -> None:
+        """Somebody changed the job while it was placed: if that was to withdraw it, nobody shall get it."""
+        if changed.entry in (0, before.entry):
+            return
+        found = await self._store.get(changed.key)
+        if found is not None and found.record.state is JobState.WITHDRAWN:
+            await self._mail.remove(changed.entry)
 
     async def _next(self, record: JobRecord) -> JobRecord:
         if record.state is JobState.DYING:
@@ -142,11 +151,15 @@ class Steps:
         return await self._attempt(record)
 
     async def _attempt(self, record: JobRecord) -> JobRecord:
+        LATENESS.observe(max(self._now_ms() - record.next_ms, 0) / 1000)
+        if record.grave:
+            await self._store.unbury(record.key, record.grave)
+            record = msgspec.structs.replace(record, grave=0)
         if self._now_ms() >= record.last_ms:
             return job.overdue(record, self._now_ms())
         if record.entry:
             return job.placed(record, record.entry, self._now_ms(), self._pace)
-        letter = await self._store.letter(record.key)
+        letter = await self._store.letter(record)
         if letter is None:
             return job.given_up(record, self._now_ms(), LETTER_LOST)
         item = await self._mail.place(letter, record.attempts + 1)
@@ -158,9 +171,8 @@ class Steps:
         """Take it out of the mailbox, keep it as a dead letter, and tell its sender; in this order, and all of it."""
         if record.entry:
             await self._mail.remove(record.entry)
-        letter = await self._store.letter(record.key)
         dead = job.ended(record, JobState.DEAD, self._now_ms())
-        await self._store.bury(dead, letter or b"")
+        await self._store.bury(dead, await self._remains(record))
         notice = notice_of(record, self._key, self._services)
         if notice is not None:
             item = await self._mail.place(notice, 0)
@@ -168,11 +180,19 @@ class Steps:
                 return job.told_later(record, self._now_ms(), item.retry_after_ms)
         return dead
 
-    def _tell(self, before: JobRecord, record: JobRecord) -> None:
+    async def _remains(self, record: JobRecord) -> bytes:
+        """The envelope, also if somebody else has buried it before us and cleared away; empty if it is lost."""
+        letter = await self._store.letter(record)
+        if letter is not None:
+            return letter
+        buried = await self._store.buried(record.key)
+        return b"" if buried is None else buried.letter
+
+    def _tell(self, before: JobRecord, record: JobRecord, cause: str) -> None:
         if record.attempts > before.attempts:
             ATTEMPTS.inc()
         if record.state is JobState.WAITING and record.retry.failures > before.retry.failures:
-            FAILED.labels("timeout" if before.state is JobState.PLACED else "relay").inc()
+            FAILED.labels(cause).inc()
         if not record.is_open:
             ENDED.labels(record.state.value).inc()
             self._log.info(

@@ -25,6 +25,7 @@ ORPHAN_MS = 2 * 24 * 3_600_000
 SCANNED_MAX = 1_000
 """Entries that one page looks at, however few of them fit."""
 PAGE_BYTES = 512 * 1024
+DIGEST_CHARACTERS = 32
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -39,6 +40,13 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     record: JobRecord
     letter: bytes
+
+
+class Buried(msgspec.Struct, frozen=True):
+    """The envelope of a dead letter, and the place where that lies."""
+
+    letter: bytes
+    grave: int
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -119,9 +127,9 @@ class Store:
             BusError: If it was not kept.
 
         """
-        await self._streams.publish(subjects.job("letter", record.key), letter, headers=_lives(self._orphan_ms(record)))
+        await self._streams.publish(_letter_of(record), letter, headers=_lives(self._orphan_ms(record)))
 
-    async def letter(self, key: str) -> bytes | None:
+    async def letter(self, record: JobRecord) -> bytes | None:
         """
         The sealed envelope of an open job.
 
@@ -129,8 +137,18 @@ class Store:
             BusError: If it cannot be read.
 
         """
-        stored = await self._streams.last(JOBS, subjects.job("letter", key))
+        stored = await self._streams.last(JOBS, _letter_of(record))
         return None if stored is None else stored.data
+
+    async def forget_letter(self, record: JobRecord) -> None:
+        """
+        Nobody needs the envelope of a job any longer.
+
+        Raises:
+            BusError: If it is not sure that it was forgotten.
+
+        """
+        await self._streams.purge(JOBS, _letter_of(record))
 
     async def save(self, found: Found, record: JobRecord) -> None:
         """
@@ -143,7 +161,7 @@ class Store:
         """
         await self._write(record, found.revision)
         if not record.is_open:
-            await self._streams.purge(JOBS, subjects.job("letter", record.key))
+            await self.forget_letter(record)
 
     async def open_jobs(self, sender: str) -> int:
         """
@@ -153,7 +171,7 @@ class Store:
             BusError: If they cannot be counted.
 
         """
-        pattern = subjects.job("letter", f"{sender}.*.*")
+        pattern = subjects.job("letter", f"{sender}.*.*.*")
         page = await self._streams.batch(JOBS, pattern, 0, limit=1, max_bytes=1)
         return len(page.items) + page.pending
 
@@ -168,7 +186,7 @@ class Store:
         data = msgspec.msgpack.encode(DeadLetter(record, letter))
         await self._streams.publish(subjects.dead_letter(record.key), data)
 
-    async def dead(self, key: str) -> DeadLetter | None:
+    async def buried(self, key: str) -> Buried | None:
         """
         The dead letter at a key.
 
@@ -177,17 +195,17 @@ class Store:
 
         """
         stored = await self._streams.last(DEAD, subjects.dead_letter(key))
-        return None if stored is None else _dead_of(stored)
+        return None if stored is None else Buried(_dead_of(stored).letter, stored.sequence)
 
-    async def unbury(self, key: str) -> None:
+    async def unbury(self, key: str, grave: int) -> None:
         """
-        Forget a dead letter.
+        Forget the dead letter in a place, and none that was buried later.
 
         Raises:
             BusError: If it is not sure that it was forgotten.
 
         """
-        await self._streams.purge(DEAD, subjects.dead_letter(key))
+        await self._streams.purge(DEAD, subjects.dead_letter(key), grave)
 
     async def jobs(
         self, sender: str | None, recipient: str | None, state: JobState | None, *, after: int, limit: int
@@ -252,6 +270,11 @@ class Store:
 
     def _orphan_ms(self, record: JobRecord) -> float:
         return max(record.ends_ms - self._now_ms(), 0) + ORPHAN_MS
+
+
+def _letter_of(record: JobRecord) -> str:
+    """Where the envelope of a job lies: with its digest, so that no other one under its id can take the place."""
+    return subjects.job("letter", f"{record.key}.{record.digest.hex()[:DIGEST_CHARACTERS]}")
 
 
 def _lives(milliseconds: float) -> dict[str, str]:
