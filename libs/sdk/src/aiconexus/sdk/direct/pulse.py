@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from aiconexus.protocol.direct_errors import ChannelClosed
+from aiconexus.protocol.direct_errors import ChannelClosed, ConnectionFailed
 from aiconexus.protocol.frames import Beat, write_word
 from aiconexus.sdk.direct import metrics, stack
 from aiconexus.sdk.direct.connection import Connection
@@ -15,6 +15,10 @@ from aiconexus.sdk.direct.settings import Direct
 HELD_UP_SECONDS = 0.25
 """When we wake up so much later than we wanted, this process was busy with something else."""
 NAP_SECONDS = 0.02
+INCOMPLETE_MAX_BYTES = 16 * 1024 * 1024
+"""Several times what an honest sender has under way."""
+UNSENT_MAX_BYTES = 8 * 1024 * 1024
+"""In the system channel, whose users wait long before: only a peer that asks and does not listen comes so far."""
 ROTATE_SPREAD = 0.1
 
 
@@ -74,6 +78,7 @@ class Pulse:
             if now >= beat_at:
                 beat_at = now + self._settings.heartbeat_seconds
                 self._beat(now)
+                self._check_memory()
             self._look(now)
             if now >= old_at:
                 old_at = now + self._settings.connect_seconds
@@ -99,6 +104,14 @@ class Pulse:
         except ChannelClosed:
             # The stack tells of its end.
             return
+
+    def _check_memory(self) -> None:
+        """End a connection that the other side makes keep more and more."""
+        connection = self._connection
+        incomplete, unsent = stack.incomplete_bytes(connection.pc), connection.buffered_amount
+        if incomplete > INCOMPLETE_MAX_BYTES or unsent > UNSENT_MAX_BYTES:
+            reason = f"{incomplete} bytes of messages without an end, {unsent} bytes that the peer does not take"
+            connection.end(ConnectionFailed(connection.did, "open", reason))
 
     def _look(self, now: float) -> None:
         latest = stack.acknowledged(self._connection.pc)

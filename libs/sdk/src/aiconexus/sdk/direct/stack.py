@@ -44,6 +44,8 @@ _MALFORMED = (ValueError, LookupError, AttributeError, TypeError, AssertionError
 """What its hand-written parser raises at what is no description."""
 
 RELAYED = "relay"
+CHUNK_COST = 256
+"""Bytes that the stack needs for a chunk besides what is in it, about."""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -190,6 +192,14 @@ def outstanding(pc: RTCPeerConnection) -> int:
     """Chunks and messages that the other side has not acknowledged, or that have not even left us."""
     sctp = pc.sctp
     return 0 if sctp is None else len(sctp._sent_queue) + len(sctp._outbound_queue) + len(sctp._data_channel_queue)  # noqa: SLF001
+
+
+def incomplete_bytes(pc: RTCPeerConnection) -> int:
+    """What messages take of which the rest has not come: the stack keeps them without any limit."""
+    if pc.sctp is None:
+        return 0
+    chunks = (chunk for each in pc.sctp._inbound_streams.values() for chunk in each.reassembly)  # noqa: SLF001
+    return sum(len(chunk.user_data) + CHUNK_COST for chunk in chunks)
 
 
 def has_stream(pc: RTCPeerConnection, id_: int) -> bool:
