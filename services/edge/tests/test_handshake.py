@@ -10,7 +10,7 @@ from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Discover, Error, Message, Register
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.did import key_text_of
-from aiconexus.protocol.seal import Codec, Sealed, compose, split, wrap
+from aiconexus.protocol.seal import Codec, Sealed, compose, split, unseal, wrap
 
 from .world import BINARY, TEXT, Agents, Edge, World
 
@@ -111,13 +111,18 @@ async def test_garbage_closes_malformed(edge: Edge, agents: Agents, protocol: st
     assert Close.MALFORMED == (await agent.ending())[0]
 
 
-async def test_unknown_version_closes_unsupported(edge: Edge, agents: Agents) -> None:
-    """An agent of another version of the protocol is told to give up."""
-    agent = await agents.stranger(edge)
-    sealed = split(agent.registration())
-    other = sealed.payload.replace(b"\xa7version\x01", b"\xa7version\x02")
-    await agent.socket.send_bytes(wrap(Sealed(sealed.codec, other, sealed.signature)))
+@both
+async def test_unknown_version_is_told_and_closes_unsupported(edge: Edge, agents: Agents, protocol: str) -> None:
+    """An agent of another version of the protocol hears why, as the answer to its REGISTER, and is told to give up."""
+    agent = await agents.stranger(edge, protocol)
+    register = agent.registration()
+    sealed = split(register)
+    other = sealed.payload.replace(b"\xa7version\x01", b"\xa7version\x02").replace(b'"1.0"', b'"2.0"')
+    letter = await agent.ask_raw(wrap(Sealed(sealed.codec, other, sealed.signature)))
 
+    assert isinstance(letter.body, Error)
+    assert ("unsupported_version", agent.did) == (letter.body.problem, letter.envelope.recipient)
+    assert unseal(register).envelope.id == letter.envelope.in_reply_to
     assert Close.UNSUPPORTED == (await agent.ending())[0]
 
 

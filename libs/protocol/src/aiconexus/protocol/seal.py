@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from aiconexus.protocol import text
-from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.bodies import Body, Did, Id
 from aiconexus.protocol.envelope import VERSION, Envelope, body_class, check_addressee
 from aiconexus.protocol.errors import EnvelopeTooLarge, MalformedEnvelope, UnsupportedVersion
 from aiconexus.protocol.keys import SigningKey, verify
@@ -58,6 +58,13 @@ class Letter(msgspec.Struct, frozen=True):
         return read_body(self.envelope, self.sealed.codec)
 
 
+class Return(msgspec.Struct, frozen=True, rename={"sender": "from"}):
+    """What an answer to an envelope needs, believed or not."""
+
+    id: Id | None = None
+    sender: Did | None = None
+
+
 class _Version(msgspec.Struct, frozen=True):
     version: int | float | str
 
@@ -66,6 +73,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_sealed = msgspec.msgpack.Decoder(Sealed).decode
 _decode_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _decode_version = msgspec.msgpack.Decoder(_Version).decode
+_decode_return: dict[int, Callable[[bytes], Return]] = {
+    Codec.MSGPACK: msgspec.msgpack.Decoder(Return).decode,
+    Codec.JSON: msgspec.json.Decoder(Return).decode,
+}
 _body_decoders: dict[int, dict[str, Callable[[msgspec.Raw], Any]]] = {
     Codec.MSGPACK: {type_: msgspec.msgpack.Decoder(body).decode for type_, body in BODIES.items()},
     Codec.JSON: {type_: msgspec.json.Decoder(body).decode for type_, body in BODIES.items()},
@@ -222,6 +233,14 @@ def peek(sealed: Sealed) -> Envelope:
             raise UnsupportedVersion(envelope.version)
     check_addressee(envelope)
     return envelope
+
+
+def return_of(sealed: Sealed) -> Return:
+    """Where a refusal goes, of an envelope that cannot be read as a whole: one of another version, say."""
+    try:
+        return _decode_return[sealed.codec](sealed.payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return Return()
 
 
 def check_seal(sealed: Sealed, sender: str) -> None:

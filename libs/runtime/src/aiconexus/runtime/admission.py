@@ -9,10 +9,10 @@ from aiconexus.bus.session import Incoming
 from aiconexus.protocol import subjects
 from aiconexus.protocol.did import did_for_token
 from aiconexus.protocol.envelope import Envelope, check_fresh
-from aiconexus.protocol.errors import ForeignSender, Refused
+from aiconexus.protocol.errors import EnvelopeError, ForeignSender, Refused
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES, REPLY_MAX_BYTES
 from aiconexus.protocol.replay import ReplayWindow
-from aiconexus.protocol.seal import Codec, Letter, check_seal, peek, split
+from aiconexus.protocol.seal import Codec, Letter, check_seal, peek, return_of, split
 from aiconexus.runtime.directory import Directory
 
 SERVICE_IDS_MAX = 240_000
@@ -71,7 +71,11 @@ class Admission:
             errand.to = did_for_token(subjects.sender_of(errand.incoming.subject)[0])
         sealed = split(errand.incoming.data, REPLY_MAX_BYTES if errand.by_service else ENVELOPE_MAX_BYTES)
         errand.codec = Codec(sealed.codec)
-        envelope = peek(sealed)
+        try:
+            envelope = peek(sealed)
+        except EnvelopeError:
+            errand.id = return_of(sealed).id
+            raise
         errand.id = envelope.id
         self._check_sender(errand, envelope)
         if envelope.recipient != self._did:

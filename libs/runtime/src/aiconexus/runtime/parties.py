@@ -9,7 +9,7 @@ from aiconexus.protocol.did import PREFIX
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import EnvelopeError, ForeignSender, KeyRevoked, Refused, UnknownAgent
 from aiconexus.protocol.records import RegistryRecord
-from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, read_body, split
+from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, read_body, return_of, split
 
 ANSWERS = frozenset(
     {"EXEC_RESPONSE", "PROGRESS", "CHUNK", "RECEIPT", "ERROR", "ANSWER", "ICE_CANDIDATE", "BYE", "PONG"}
@@ -102,6 +102,6 @@ def return_address(data: bytes) -> tuple[str | None, Codec]:
     try:
         sealed = split(data)
         codec = Codec(sealed.codec)
-        return peek(sealed).id, codec
+        return return_of(sealed).id, codec
     except EnvelopeError:
         return None, codec

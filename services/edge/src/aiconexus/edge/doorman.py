@@ -20,7 +20,7 @@ from aiconexus.edge.settings import EdgeSettings
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Challenge, Register
 from aiconexus.protocol.did import key_text_of, token_in
-from aiconexus.protocol.envelope import Envelope, check_fresh
+from aiconexus.protocol.envelope import check_fresh
 from aiconexus.protocol.errors import (
     AiconexusError,
     InvalidSignature,
@@ -29,7 +29,7 @@ from aiconexus.protocol.errors import (
 )
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.replay import ReplayWindow
-from aiconexus.protocol.seal import Codec, Letter, Sealed, peek, unseal
+from aiconexus.protocol.seal import Codec, Letter, Return, Sealed, return_of, unseal
 from aiconexus.runtime.context import Context
 
 INBOX_MAX_BYTES = 16 * 1024 * 1024
@@ -111,15 +111,13 @@ class Doorman:
         frame = await connection.read()
         if frame is None:
             return False
-        envelope: Envelope | None = None
         sealed: Sealed | None = None
         try:
             sealed, data = connection.dialect.read(frame)
-            envelope = peek(sealed)
             with metrics.HANDSHAKE_SECONDS.time():
                 return await self._register(connection, unseal(sealed), data)
         except AiconexusError as error:
-            await self._turn_away(connection, error, envelope, sealed)
+            await self._turn_away(connection, error, sealed)
             return False
 
     async def renew(self, connection: Connection, letter: Letter, data: bytes) -> None:
@@ -159,15 +157,14 @@ class Doorman:
         metrics.HANDSHAKES.labels(problem.problem).inc()
         return False
 
-    async def _turn_away(
-        self, connection: Connection, error: AiconexusError, envelope: Envelope | None, sealed: Sealed | None
-    ) -> None:
-        """Say why, to whom the envelope names: nobody else can read it, and who can read nothing gets the close."""
+    async def _turn_away(self, connection: Connection, error: AiconexusError, sealed: Sealed | None) -> None:
+        """Say why, to whom the envelope names, of any version; where it names nobody the close says it all."""
         problem = report(error)
         metrics.HANDSHAKES.labels(problem.problem).inc()
-        if envelope is not None and sealed is not None:
+        asker = Return() if sealed is None else return_of(sealed)
+        if asker.sender is not None and sealed is not None:
             complaint = self._context.voice.complain(
-                error, envelope.sender, codec=Codec(sealed.codec), in_reply_to=envelope.id
+                error, asker.sender, codec=Codec(sealed.codec), in_reply_to=asker.id
             )
             await connection.say(complaint)
         connection.end(close_of(problem), problem.message)

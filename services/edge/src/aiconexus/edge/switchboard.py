@@ -28,7 +28,7 @@ from aiconexus.protocol.errors import (
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.replay import ReplayWindow
-from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, split, wrap
+from aiconexus.protocol.seal import Codec, Letter, Sealed, check_seal, peek, return_of, split, wrap
 from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.voice import Voice
 
@@ -115,17 +115,17 @@ class Switchboard:
 
     async def handle(self, connection: Connection, frame: bytes) -> None:
         """Route one frame; what is wrong with it is told to the agent."""
-        codec: int = connection.dialect.codec
-        id_: str | None = None
         try:
             sealed, data = connection.dialect.read(frame)
-            codec = sealed.codec
+        except AiconexusError as error:
+            self.complain(connection, error, None, connection.dialect.codec)
+            return
+        try:
             envelope = peek(sealed)
-            id_ = envelope.id
             self._check(connection, envelope)
             await self._route(connection, sealed, envelope, data)
         except AiconexusError as error:
-            self.complain(connection, error, id_, codec)
+            self.complain(connection, error, return_of(sealed).id, sealed.codec)
 
     def pass_back(self, connection: Connection, route: Route, data: bytes) -> None:
         """Hand a service's answer to the agent, once."""
