@@ -20,6 +20,7 @@ from aiconexus.sdk.direct import metrics, stack
 from aiconexus.sdk.direct.greeting import Greeting
 from aiconexus.sdk.direct.local import Local
 from aiconexus.sdk.direct.owner import Owner
+from aiconexus.sdk.direct.sockets import look_at
 from aiconexus.sdk.direct.states import ICE, SESSION, IceEvent, IceState, Step, Turn, advance
 from aiconexus.sdk.direct.trickle import Trickle
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 PHASE_SECONDS = {"gathering": 7.0, "offering": 6.0, "opening": 10.0, "hello": 5.0}
 """The longest that each phase may take; connecting has what remains of ``connect_seconds``."""
-CLOSE_SECONDS = 3.0
-"""The stack was seen to take 22 seconds to close a connection through a dead TURN server."""
 
 ICE_EVENTS = {event.value: event for event in IceEvent}
 Value = TypeVar("Value")
@@ -72,6 +71,7 @@ class Connection:
         self._ended: asyncio.Future[AiconexusError] = loop.create_future()
         self._greeting = Greeting(local.voice, did, session, role)
         self.pc: RTCPeerConnection = stack.make_stack(servers, relay_only=self._relay_only, on_broken=self._note_broken)
+        local.connections.add(self)
         metrics.note_created()
         self._trickle = Trickle(self.pc)
         self._listen()
@@ -235,11 +235,12 @@ class Connection:
             self._owner.note_lost(self)
 
     async def close(self) -> None:
-        """Close the stack's part, and do not wait for ever; the rest happens behind."""
+        """Close the stack's part, and wait until nothing of it is left."""
         self.end(ChannelClosed(frames.LABEL, "closed"))
         closing = asyncio.ensure_future(self.pc.close())
-        closing.add_done_callback(stack.look_at)
-        await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+        closing.add_done_callback(look_at)
+        await asyncio.wait({closing})
+        self._local.connections.discard(self)
         self.note_pulse(IceEvent.CLOSED)
 
     def note_pulse(self, event: IceEvent) -> None:

@@ -74,8 +74,7 @@ class Lifeline:
         if was_down:
             self._note("direct_restored", connection, f"a new connection: {connection.road}")
         if former is not None:
-            self.retiring.begin(former)
-            self._start(self.retiring.run(former), "retire")
+            self._retire(former)
             if reason in ROTATIONS:
                 metrics.note_rotated()
                 self._note("key_rotated", connection, f"{reason}: {former.session} gave way")
@@ -132,6 +131,10 @@ class Lifeline:
         if current is not None:
             await flush(current)
             await current.close()
+
+    def _retire(self, former: Connection) -> None:
+        self.retiring.begin(former)
+        self._start(self.retiring.run(former), "retire").add_done_callback(lambda _: self.retiring.end(former))
 
     # What comes through
 

@@ -1,5 +1,6 @@
 """What all direct connections of one agent share: its name, its ways to speak, its rules."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -81,6 +82,10 @@ class Local:
         self.mail: Mail | None = None
         self.takers: list[Taker] = []
         """Who else may take frames of the system channel that are not mail, in turn."""
+        self.connections: set[Connection] = set()
+        """All that are not closed yet."""
+        self.is_closed = False
+        """Whether there are to be no more of them."""
 
     @property
     def did(self) -> str:
@@ -90,3 +95,8 @@ class Local:
     def bury(self, connection: "Connection") -> None:
         """Have a connection closed; nobody waits for it but the end of the agent."""
         self.graves.start(connection.close(), f"bury-{connection.session}")
+
+    async def close_connections(self) -> None:
+        """Close what is left, whoever has forgotten it."""
+        while self.connections:
+            await asyncio.gather(*(each.close() for each in self.connections))

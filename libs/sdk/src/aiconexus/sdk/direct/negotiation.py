@@ -132,6 +132,8 @@ class Negotiation:
         servers = await self._servers(with_turn=with_turn)
         if self._abandoned is not None:
             raise self._abandoned
+        if self._local.is_closed:
+            raise ConnectionFailed(self._did, "servers", "the agent is closed")
         self.connection = Connection(
             self._local, self._owner, did=self._did, session=session, role=role, servers=servers
         )

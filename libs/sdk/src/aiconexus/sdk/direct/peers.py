@@ -51,10 +51,13 @@ class Peers:
             HelloRefused: If whoever answered is not that agent.
             RemoteProblem: If the agent is not there, or refuses.
             TooManyConnections: If there is no room for another peer.
+            Refused: If that agent is ourselves, or we are closed.
 
         """
         if did == self.local.did:
             raise Refused("an agent is no peer of its own")
+        if self.local.is_closed:
+            raise Refused("the agent is closed")
         relation = self.relations.get(did) or self._add(did)
         if relation.state in (ConnectionState.NEW, ConnectionState.DISCONNECTED):
             relation.attempt("connect" if relation.state is ConnectionState.NEW else "heal")
@@ -67,6 +70,8 @@ class Peers:
 
     def take(self, delivery: Delivery) -> None:
         """Take a signal of another agent, in its turn."""
+        if self.local.is_closed:
+            return
         lane = self._lanes.get(delivery.sender)
         if lane is not None:
             if len(lane) < WAITING_MAX:
@@ -80,7 +85,8 @@ class Peers:
         return await rotate([each for each in self.relations.values() if each.current is not None], emergency=emergency)
 
     async def close(self) -> None:
-        """Leave everybody."""
+        """Leave everybody, and wait until nothing of any connection is left."""
+        self.local.is_closed = True
         closing = [asyncio.ensure_future(each.close(CLOSE)) for each in tuple(self.relations.values())]
         if closing:
             await asyncio.wait(closing, timeout=CLOSE_SECONDS)
@@ -89,6 +95,7 @@ class Peers:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.local.graves.wait()
         await self.local.graves.close()
+        await self.local.close_connections()
 
     async def _drive(self, sender: str) -> None:
         lane = self._lanes[sender]

@@ -163,15 +163,14 @@ class Relation:
         session = self.session or self.pending_session
         told = self._line.say_leaving(reason)
         self._end(Happening.CLOSE, ChannelClosed(self.did, reason))
-        if not told and session is not None:
-            await self._say_bye(Bye(session=session, reason=reason))
-        await self._line.close()
+        bye = None if told or session is None else Bye(session=session, reason=reason)
+        await asyncio.wait({self.local.graves.start(self._leave(bye), f"leave-{self.did}")})
 
     def attempt(self, reason: str, *, with_turn: bool = False) -> None:
-        """Offer a connection, unless one is under way."""
-        if self._next is None:
+        """Offer a connection, unless one is under way, or the peer is closed."""
+        if self._next is None and self.state not in ENDED:
             negotiation = self._begin()
-            self._run(negotiation, negotiation.offer(reason, with_turn=with_turn))
+            self._run(negotiation, lambda: negotiation.offer(reason, with_turn=with_turn))
 
     # What signaling brings
 
@@ -187,7 +186,7 @@ class Relation:
             self._next = None
             under_way.abandon(ConnectionFailed(self.did, "offering", "another offer took its place"))
         negotiation = self._begin()
-        self._run(negotiation, negotiation.answer(proposal))
+        self._run(negotiation, lambda: negotiation.answer(proposal))
 
     def take_answer(self, answer: Answer) -> None:
         """
@@ -295,13 +294,13 @@ class Relation:
         self.happen(Happening.ATTEMPT)
         return self._next
 
-    def _run(self, negotiation: Negotiation, work: Coroutine[Any, Any, Connection]) -> None:
+    def _run(self, negotiation: Negotiation, work: Callable[[], Coroutine[Any, Any, Connection]]) -> None:
         self.local.crew.start(self._bring_about(negotiation, work), f"negotiation-{self.did}")
 
-    async def _bring_about(self, negotiation: Negotiation, work: Coroutine[Any, Any, Connection]) -> None:
+    async def _bring_about(self, negotiation: Negotiation, work: Callable[[], Coroutine[Any, Any, Connection]]) -> None:
         began = asyncio.get_running_loop().time()
         try:
-            connection = await work
+            connection = await work()
         except AiconexusError as error:
             await self._note_failed(negotiation, error)
             return
@@ -353,6 +352,14 @@ class Relation:
         self.channels.close(str(error))
         self._waiting.wake(error)
         self._on_gone(self)
+
+    async def _leave(self, bye: Bye | None) -> None:
+        """Say so, unless it was said, and close: whoever asked for it may be gone before that is done."""
+        try:
+            if bye is not None:
+                await self._say_bye(bye)
+        finally:
+            await self._line.close()
 
     async def _say_bye(self, bye: Bye) -> None:
         try:

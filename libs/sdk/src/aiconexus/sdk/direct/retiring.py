@@ -61,18 +61,18 @@ class Retiring:
             event.set()
 
     async def run(self, connection: Connection) -> None:
-        """Let a connection run dry, then close it."""
-        session = connection.session
-        try:
-            if connection.is_open:
-                await self._drain(session)
-                self._say_leaving(connection)
-                await self._wait_left(session)
-                await flush(connection)
-        finally:
-            del self._left[session]
-            self._relation.detach(connection)
-            self._local.graves.start(self._close(connection), f"retired-{session}")
+        """Let a connection run dry."""
+        if connection.is_open:
+            await self._drain(connection.session)
+            self._say_leaving(connection)
+            await self._wait_left(connection.session)
+            await flush(connection)
+
+    def end(self, connection: Connection) -> None:
+        """Have it closed, however far it has come: a task that is cut off before its first step does nothing."""
+        del self._left[connection.session]
+        self._relation.detach(connection)
+        self._local.graves.start(self._close(connection), f"retired-{connection.session}")
 
     async def _drain(self, session: str) -> None:
         if self._local.mail is not None:

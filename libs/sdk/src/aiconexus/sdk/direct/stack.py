@@ -2,9 +2,10 @@
 All that we know of the inside of aiortc and aioice; the tests of this file tell when a new release differs.
 
 The stack starts tasks that nobody awaits. What fails in them is either a datagram that cannot be sent, which is lost as
-datagrams are, or the end of the connection, which is told.
+datagrams are, or the end of the connection, which is told. What it leaves open, ``sockets`` closes.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -24,11 +25,17 @@ from aiortc.rtcicetransport import parse_stun_turn_uri
 from aiortc.sdp import candidate_from_sdp
 
 from aiconexus.protocol.direct_errors import DescriptionRefused
+from aiconexus.protocol.sdp import has_port
 from aiconexus.protocol.signal_bodies import Candidate, IceServer
+from aiconexus.sdk.crew import cut_off
+from aiconexus.sdk.direct.sockets import Sockets, look_at
 
 RETRY_SECONDS = 0.1
 """A check that is lost is repeated so soon; the default of half a second costs as much in each second connection."""
 aioice.stun.RETRY_RTO = RETRY_SECONDS
+
+CLOSE_SECONDS = 3.0
+"""A TURN server that is there has released by then what it held for us; one that is gone is asked for many seconds."""
 
 STACK_ERRORS = (
     InternalError,
@@ -59,7 +66,7 @@ class Pair(msgspec.Struct, frozen=True):
 
 class Stack(RTCPeerConnection):
     """
-    A peer connection whose background tasks end without a word.
+    A peer connection whose background tasks end without a word, and leave nothing open.
 
     Args:
         configuration: As for its base.
@@ -70,8 +77,36 @@ class Stack(RTCPeerConnection):
     def __init__(self, configuration: RTCConfiguration, on_broken: Callable[[str], None]) -> None:
         super().__init__(configuration)
         self._on_broken = on_broken
+        self._sockets: list[Sockets] = []
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        """Close it, and wait until no socket and no task of it is left; whoever stops waiting does not stop that."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(), name="stack-close")
+            self._closing.add_done_callback(look_at)
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        for sockets in self._sockets:
+            await sockets.stop_gathering()
+        closing = asyncio.create_task(super().close())
+        try:
+            await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+        finally:
+            for sockets in self._sockets:
+                sockets.abort()
+        await asyncio.wait({closing})
+        await cut_off(self._connecting)
+        await cut_off([sockets.consent for sockets in self._sockets if sockets.consent is not None])
+        closing.result()
 
     async def _RTCPeerConnection__connect(self) -> None:  # noqa: N802 - overrides its base
+        task = asyncio.current_task()
+        if task is not None:
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
         try:
             await super()._RTCPeerConnection__connect()  # type: ignore[misc]
         except (*STACK_ERRORS, *_MALFORMED) as error:
@@ -83,6 +118,7 @@ class Stack(RTCPeerConnection):
     def _RTCPeerConnection__createDtlsTransport(self) -> Any:  # noqa: N802 - likewise
         transport = super()._RTCPeerConnection__createDtlsTransport()  # type: ignore[misc]
         transport._send_data = _lossy(transport._send_data)  # noqa: SLF001 - SCTP calls it in tasks of its own
+        self._sockets.append(Sockets(transport.transport._connection))  # noqa: SLF001
         return transport
 
 
@@ -160,6 +196,8 @@ def candidate_of(candidate: Candidate) -> RTCIceCandidate | None:
     line = candidate.candidate.removeprefix("candidate:")
     if not line:
         return None
+    if not has_port(line):
+        raise DescriptionRefused("offer_refused", "a candidate whose port is none")
     try:
         parsed = candidate_from_sdp(line)
     except _MALFORMED as error:
@@ -218,12 +256,6 @@ def url_parts(url: str) -> tuple[str, str, int, str] | None:
 
 def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def look_at(task: Any) -> None:
-    """Look at what a task of the stack died of; the connection is told by its state."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _lossy(send: Callable[[bytes], Awaitable[None]]) -> Callable[[bytes], Awaitable[None]]:
