@@ -60,6 +60,10 @@ def test_fingerprint_of_the_session_counts_for_its_part() -> None:
         (sdp(SHA256, more="m=application 9 DTLS/SCTP 5000\r\n"), "offer_refused"),
         ("v=0\r\n", "offer_refused"),
         (sdp(SHA256, more=f"{HOST}\r\n" * (CANDIDATES_MAX + 1)), "offer_refused"),
+        (sdp(SHA256, more=HOST.replace("5000", "65536") + "\r\n"), "offer_refused"),
+        (sdp(SHA256, more=HOST.replace("5000", "-1") + "\r\n"), "offer_refused"),
+        (sdp(SHA256, more=HOST.replace("5000", "²") + "\r\n"), "offer_refused"),
+        (sdp(SHA256, more=HOST.replace("5000", "9" * 5000) + "\r\n"), "offer_refused"),
         ("v" * (SDP_MAX_CHARACTERS + 1), "offer_refused"),
     ],
 )

@@ -9,7 +9,7 @@ import aioice.ice
 import aioice.stun
 import pytest
 from aiortc import RTCPeerConnection
-from aiortc.rtcsctptransport import RTCSctpTransport
+from aiortc.rtcsctptransport import DataChunk, RTCSctpTransport
 
 from aiconexus.protocol import sdp
 from aiconexus.protocol.direct_errors import DescriptionRefused
@@ -181,7 +181,16 @@ def test_empty_candidate_is_the_end() -> None:
     assert stack.candidate_of(Candidate(candidate="candidate:")) is None
 
 
-@pytest.mark.parametrize("line", ["nonsense", "candidate:1 1 udp x 192.0.2.1 5 typ host", "a b c d e f g h"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "nonsense",
+        "candidate:1 1 udp x 192.0.2.1 5 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 65536 typ host",
+        "candidate:1 1 udp 1 192.0.2.1 -1 typ host",
+        "a b c d e f g h",
+    ],
+)
 def test_no_candidates(line: str) -> None:
     """What cannot be read is refused."""
     with pytest.raises(DescriptionRefused):
@@ -247,4 +256,18 @@ def test_association_has_what_we_read() -> None:
     """The names that we read of the association are set in it."""
     names = RTCSctpTransport.__init__.__code__.co_names
 
-    assert {"_last_sacked_tsn", "_sent_queue", "_outbound_queue", "_data_channel_queue"} <= set(names)
+    read = {"_last_sacked_tsn", "_sent_queue", "_outbound_queue", "_data_channel_queue"}
+    assert {*read, "_data_channels", "_inbound_streams"} <= set(names)
+
+
+async def test_unfinished_messages_are_weighed() -> None:
+    """What the stack keeps until the rest of a message comes, and what each piece costs it."""
+    pc = stack.make_stack((), relay_only=False, on_broken=lambda reason: None)
+    pc.createDataChannel("x")
+    piece = DataChunk()
+    piece.user_data = bytes(100)
+    assert pc.sctp is not None
+    pc.sctp._get_inbound_stream(3).add_chunk(piece)
+
+    assert 100 + stack.CHUNK_COST == stack.incomplete_bytes(pc)
+    await pc.close()

@@ -17,6 +17,8 @@ STRONG = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 """Hash functions that a fingerprint may use (RFC 8122 section 5), and their bytes."""
 
 REQUIRED = "sha-256"
+PORT_MAX = 65_535
+_PORT_FIELD = 5
 _FINGERPRINT = re.compile(r"([a-z0-9-]+) ([0-9A-F]{2}(?::[0-9A-F]{2})*)")
 _MEDIA_TYPE = "application"
 _CANDIDATE_TYPE = re.compile(r" typ (host|srflx|prflx|relay)(?: |$)")
@@ -52,10 +54,12 @@ def read_description(sdp: str) -> Description:
         raise DescriptionRefused("offer_refused", "it has to describe one data channel and nothing else")
     prints = _fingerprints(sections[0]) or _fingerprints(session)
     _check_fingerprints(prints, _fingerprints(session))
-    candidates = tuple(_type_of(line) for line in sections[0] if line.startswith("a=candidate:"))
+    candidates = [line for line in sections[0] if line.startswith("a=candidate:")]
     if len(candidates) > CANDIDATES_MAX:
         raise DescriptionRefused("offer_refused", f"{len(candidates)} candidates, at most {CANDIDATES_MAX}")
-    return Description(tuple(sorted(prints)), candidates)
+    if not all(map(has_port, candidates)):
+        raise DescriptionRefused("offer_refused", "a candidate whose port is none")
+    return Description(tuple(sorted(prints)), tuple(map(_type_of, candidates)))
 
 
 def offer_hash(sdp: str) -> bytes:
@@ -72,6 +76,15 @@ def only_relayed(sdp: str) -> str:
 def is_relayed(candidate: str) -> bool:
     """Whether a candidate is one of a TURN server, and names no address of ours."""
     return _type_of(candidate) == "relay"
+
+
+def has_port(candidate: str) -> bool:
+    """Whether a candidate, if it is one, has a port: the stack would give up a whole socket for sending to another."""
+    fields = candidate.split()
+    if len(fields) <= _PORT_FIELD:
+        return True
+    port = fields[_PORT_FIELD]
+    return len(port) <= len(str(PORT_MAX)) and port.isascii() and port.isdecimal() and int(port) <= PORT_MAX
 
 
 def _sections(sdp: str) -> tuple[list[str], list[list[str]]]:
