@@ -9,10 +9,10 @@ import pytest_asyncio
 from aiortc import RTCIceCandidate
 from playwright.async_api import Browser
 from tests.browser.visitor import SECONDS, Visitor, visiting
+from tests.integration.lies import BAD_HELLOS, LIES, flipped
 from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import Host
 from tests.integration.strangers import sealed
-from tests.integration.test_direct_security import BAD_HELLOS, LIES, flipped
 
 from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from aiortc import RTCPeerConnection
 from tests.integration.sdk_agents import SECONDS
 
 from aiconexus.protocol.signal_bodies import Incident
@@ -63,3 +64,18 @@ async def connected(alice: Agent, bob: Agent) -> tuple[Peer, Peer]:
     async with asyncio.timeout(SECONDS):
         await theirs.wait_connected()
     return ours, theirs
+
+
+def stack_of(peer: Peer) -> RTCPeerConnection:
+    """The peer connection of the stack that a peer uses now."""
+    connection = peer._relation.current
+    assert connection is not None
+    return connection.pc
+
+
+async def settled(agent: Agent) -> None:
+    """Wait until what is left of connections is closed."""
+    assert agent._engine is not None
+    peers = await agent._engine.door.peers()
+    async with asyncio.timeout(SECONDS):
+        await peers.local.graves.wait()

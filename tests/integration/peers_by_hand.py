@@ -20,6 +20,8 @@ from aiconexus.protocol.signal_bodies import Answer, Bye, Hello, Offer
 from aiconexus.sdk import Agent, Delivery, Direct
 
 Change = Callable[[str], str]
+QUICK = Direct(connect_seconds=8.0, turn_after_seconds=6.0)
+"""For who has to do with a hand that may never answer."""
 
 
 def unchanged(text: str) -> str:

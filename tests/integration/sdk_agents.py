@@ -96,3 +96,9 @@ async def until(condition: Callable[[], bool], changed: asyncio.Event) -> None:
         while not condition():
             changed.clear()
             await changed.wait()
+
+
+async def within(event: asyncio.Event) -> None:
+    """Wait for something that must happen."""
+    async with asyncio.timeout(SECONDS):
+        await event.wait()

@@ -1,15 +1,11 @@
 """Channels between agents of the SDK, while their connections come and go."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from tests.integration.direct_agents import Told, connected
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.cli.platform import Platform
 from aiconexus.sdk import Direct
 from aiconexus.sdk.direct.bandwidth import BandwidthMode
 from aiconexus.sdk.direct.channel import Channel
@@ -22,13 +18,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUICK = Direct(heartbeat_seconds=0.2, dead_seconds=0.6, heal_first_seconds=0.2, heal_max_seconds=0.5)
 COUNT = 3000
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def pair(host: Host) -> tuple[Peer, Peer, Channel, Channel]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,22 +9,14 @@ import pytest_asyncio
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk, RTCSctpTransport
 from tests.integration.direct_agents import incidents_of, peers_of
 from tests.integration.peers_by_hand import Hand, by_hand
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.frames import Agree, Beat, write_word
 from aiconexus.sdk import Agent, AgentState
 from aiconexus.sdk.direct import pulse
 from aiconexus.sdk.direct.stack import CHUNK_COST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 @pytest_asyncio.fixture(loop_scope="module")

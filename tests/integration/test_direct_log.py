@@ -2,23 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import SECONDS, Host, host_of
-
-from aiconexus.cli.platform import Platform
+from tests.integration.sdk_agents import SECONDS, Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def test_life_of_a_peer_and_its_channel_is_in_the_log(host: Host, caplog: pytest.LogCaptureFixture) -> None:

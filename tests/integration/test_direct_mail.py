@@ -3,14 +3,10 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import SECONDS, Host, host_of, listening
+from tests.integration.sdk_agents import SECONDS, Host, listening
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.policy import RetryPolicy
@@ -23,13 +19,6 @@ MESSAGES = 240
 QUEUED, FOLLOWING = 900, 500
 """More than a new pipe takes along, and than its recipient has room for; and what comes after it."""
 WORK_SECONDS = 0.008
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 class End:

@@ -1,17 +1,14 @@
 """Each metric of direct connections is moved by what it counts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 from prometheus_client import REGISTRY
 from tests.integration.direct_agents import Told, connected, incidents_of
 from tests.integration.peers_by_hand import Hand, by_hand
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.sdk import Agent, Direct, Identity
 from aiconexus.sdk.direct import metrics
@@ -46,13 +43,6 @@ LISTED = {
 """Those that the requirements name."""
 ELSEWHERE = {"webrtc_turn_fallback_total", "webrtc_chunks_resent_total"}
 """Moved by ``tests/turn/test_fallback.py`` and, under loss, by ``libs/sdk/tests/direct/test_statistics.py``."""
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 def values() -> dict[str, float]:

@@ -1,13 +1,10 @@
 """A revoked key loses its direct channels, too."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from tests.integration.lossy import lossy
-from tests.integration.sdk_agents import Host, host_of
+from tests.integration.sdk_agents import Host
 
 from aiconexus.cli.platform import Platform
 from aiconexus.sdk import Agent
@@ -16,13 +13,6 @@ from aiconexus.sdk.direct.states import ConnectionState
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REVOCATION_SECONDS = 5.0
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def test_revoked_peer_is_left_within_five_seconds(host: Host, platform: Platform) -> None:

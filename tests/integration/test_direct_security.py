@@ -1,47 +1,28 @@
 """Attempts to deceive agents on the way to a direct connection, with real stacks on both ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.direct_agents import Told, incidents_of, peers_of
+from tests.integration.direct_agents import Told, incidents_of
 from tests.integration.forgeries import resealed
-from tests.integration.peers_by_hand import Hand, by_hand
-from tests.integration.sdk_agents import SECONDS, Host, host_of
-from tests.integration.signaling_played import WITHOUT_SIGNALING, Signaling, playing
+from tests.integration.lies import LIES, flipped
+from tests.integration.peers_by_hand import QUICK, Hand
+from tests.integration.sdk_agents import SECONDS, Host
+from tests.integration.signaling_played import WITHOUT_SIGNALING, Signaling
 from tests.integration.strangers import sealed
 
 from aiconexus.bus.testing import new_key
-from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import Message
-from aiconexus.protocol.direct_errors import DescriptionRefused, HelloRefused
+from aiconexus.protocol.direct_errors import DescriptionRefused
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.seal import Letter, wrap
 from aiconexus.protocol.signal_bodies import Answer, Bye, Offer
 from aiconexus.sdk import Agent, Direct
-from aiconexus.sdk.direct.states import ConnectionState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLATFORM = {"services": WITHOUT_SIGNALING}
-QUICK = Direct(connect_seconds=8.0, turn_after_seconds=6.0)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def signaling(platform: Platform) -> AsyncIterator[Signaling]:
-    """The signaling service, which is ours."""
-    async with playing(platform) as signaling:
-        yield signaling
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -50,58 +31,12 @@ async def alice(host: Host, signaling: Signaling) -> Agent:
     return await host.open(host.make(direct=QUICK))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def hand(host: Host, signaling: Signaling) -> AsyncIterator[Hand]:
-    """An agent that speaks by hand."""
-    hand = Hand(await host.open(host.make(direct=by_hand())))
-    yield hand
-    await hand.close()
-
-
 async def events_at_operators(signaling: Signaling, agent: Agent, event: str) -> None:
     """Wait until signaling was told."""
     async with asyncio.timeout(SECONDS):
         while (agent.did, event) not in [(sender, incident.event) for sender, incident in signaling.incidents]:
             signaling.heard.clear()
             await signaling.heard.wait()
-
-
-def flipped(text: str) -> str:
-    """Another certificate's SHA-256 fingerprint."""
-    lines = text.splitlines(keepends=True)
-    return "".join(
-        line[:-4] + ("00" if line[-4:-2] != "00" else "11") + "\r\n" if "fingerprint:sha-256" in line else line
-        for line in lines
-    )
-
-
-def without_fingerprints(text: str) -> str:
-    """No fingerprint at all."""
-    return "".join(line for line in text.splitlines(keepends=True) if "a=fingerprint" not in line)
-
-
-def weakened(algorithm: str, length: int) -> Any:
-    """Only a fingerprint by a hash function that proves nothing."""
-
-    def change(text: str) -> str:
-        return without_fingerprints(text) + f"a=fingerprint:{algorithm} {':'.join(['AB'] * length)}\r\n"
-
-    return change
-
-
-def contradicting(text: str) -> str:
-    """Another fingerprint for the whole session than for its only part."""
-    head, _, rest = text.partition("m=")
-    return head + "a=fingerprint:sha-256 " + ":".join(["AB"] * 32) + "\r\nm=" + rest
-
-
-LIES = [
-    pytest.param(without_fingerprints, "fingerprint_missing", id="no fingerprint"),
-    pytest.param(weakened("sha-1", 20), "fingerprint_weak", id="SHA-1"),
-    pytest.param(weakened("md5", 16), "fingerprint_weak", id="MD5"),
-    pytest.param(contradicting, "fingerprint_inconsistent", id="inconsistent"),
-    pytest.param(lambda text: text.replace("m=application", "m=audio"), "offer_refused", id="no data channel"),
-]
 
 
 @pytest.mark.parametrize(("lie", "event"), LIES)
@@ -274,129 +209,6 @@ async def test_mixed_sessions_do_not_connect(host: Host, alice: Agent, signaling
     assert "relay" == getattr(alice.peer(bob.did), "road", "relay")
 
 
-BAD_HELLOS = [
-    pytest.param({"session": "another"}, "hello_invalid", id="another session"),
-    pytest.param({"role": "answerer"}, "hello_invalid", id="our role"),
-    pytest.param({"fingerprints": ()}, "fingerprint_mismatch", id="no fingerprints"),
-    pytest.param(
-        {"fingerprints": ("sha-256 " + ":".join(["AB"] * 32),)}, "fingerprint_mismatch", id="other fingerprints"
-    ),
-    pytest.param(
-        {"peer_fingerprints": ("sha-256 " + ":".join(["AB"] * 32),)}, "fingerprint_mismatch", id="others for us"
-    ),
-    pytest.param({"offer_hash": bytes(32)}, "offer_hash_mismatch", id="another offer"),
-]
-
-
-@pytest.mark.parametrize(("lie", "event"), BAD_HELLOS)
-async def test_hello_that_does_not_fit_is_refused(alice: Agent, hand: Hand, lie: dict[str, Any], event: str) -> None:
-    """Signed by the right key, but not the proof of this session: the connection ends."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.say(hand.hello("offerer", **lie), alice.did)
-    await hand.heard_hello()
-    bye = await hand.heard_bye()
-
-    assert bye.problem == "hello_refused"
-    assert [event] == [each.event for each in alice.incidents()]
-    assert alice.peers == {}
-
-
-async def test_hello_of_another_did_is_refused(alice: Agent, hand: Hand) -> None:
-    """Whoever signs the HELLO must be who signed the offer."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.channel.send(sealed(new_key(), hand.hello("offerer"), alice.did))
-    bye = await hand.heard_bye()
-
-    assert bye.problem == "hello_refused"
-    assert alice.incidents()[0].event == "hello_invalid"
-
-
-async def test_hello_to_somebody_else_is_refused(alice: Agent, hand: Hand) -> None:
-    """A HELLO that was meant for another agent proves nothing here."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.say(hand.hello("offerer"), new_key().did)
-    bye = await hand.heard_bye()
-
-    assert bye.problem == "hello_refused"
-
-
-@pytest.mark.parametrize("frame", [b"\x93\x01\xc4\x00\xc4\x00", b"", '["ping",1]', '{"id":1}', "nonsense"], ids=repr)
-async def test_nothing_counts_before_hello(alice: Agent, hand: Hand, frame: bytes | str) -> None:
-    """Whatever else comes first ends the connection, and is answered by nothing."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.channel.send(frame)
-    bye = await hand.heard_bye()
-
-    assert bye.problem == "hello_refused"
-    assert alice.peers == {}
-
-
-async def test_mail_before_hello_is_not_delivered(alice: Agent, hand: Hand) -> None:
-    """A signed envelope of the right peer does not count before its HELLO."""
-    heard = Told()
-    alice.on("MESSAGE")(heard)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.say(Message(content="early"), alice.did)
-    hand.say(hand.hello("offerer"), alice.did)
-    await hand.heard_bye()
-
-    assert [] == heard.facts
-    assert "hello_missing" == alice.incidents()[0].event
-
-
-async def test_missing_hello_is_not_waited_for_longer_than_its_time(alice: Agent, hand: Hand) -> None:
-    """A channel that opens and stays silent is closed after the deadline."""
-    connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    bye = await hand.heard_bye()
-
-    assert bye.problem == "hello_refused"
-    assert "hello_missing" == alice.incidents()[0].event
-    assert [] == connected.facts
-
-
-async def test_honest_hand_is_connected(alice: Agent, hand: Hand) -> None:
-    """The attacks above fail for what they change: unchanged, the same steps connect."""
-    connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.say(hand.hello("offerer"), alice.did)
-    hello = await hand.heard_hello()
-    await connected.wait(lambda peers: len(peers) == 1)
-
-    assert hello == hand.hello("answerer")
-    assert ConnectionState.CONNECTED == alice.peers[hand.agent.did].state
-
-
-async def test_frames_that_are_none_end_the_connection(alice: Agent, hand: Hand) -> None:
-    """A peer that was verified and then talks nonsense is noted once, and cut off after some."""
-    connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
-    hand.say(hand.hello("offerer"), alice.did)
-    await connected.wait(lambda peers: len(peers) == 1)
-    for _ in range(40):
-        hand.channel.send("nonsense")
-    async with asyncio.timeout(SECONDS):
-        await hand.closed.wait()
-
-    assert 1 == len(alice.incidents(event="foreign_frame"))
-
-
 async def test_answer_to_nobody_changes_nothing(alice: Agent, hand: Hand) -> None:
     """Answers, candidates and farewells of strangers are dropped."""
     for body in (Answer(sdp="v=0", session="s", offer_hash=bytes(32)), Bye(session="s")):
@@ -448,14 +260,3 @@ async def test_refusal_is_told_to_who_asked(host: Host, alice: Agent) -> None:
             await alice.connect_to(bob.did)
 
     assert refused.value.error.problem == "refused"
-
-
-async def test_no_hello_to_an_offerer_either(alice: Agent, hand: Hand) -> None:
-    """The answerer stays silent: whoever asked learns that the proof is missing."""
-    connecting = asyncio.create_task(alice.connect_to(hand.agent.did))
-    await hand.answer(alice.did)
-    await hand.wait_open()
-    with pytest.raises(HelloRefused) as refused:
-        await connecting
-
-    assert refused.value.event == "hello_missing"

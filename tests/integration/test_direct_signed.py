@@ -1,15 +1,11 @@
 """Channels of signed messages: every word can be shown to others, and nothing unsigned counts."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
 from aiconexus.bus.clock import new_id, now_ms
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.direct_errors import ChannelClosed, InvalidChannel, MessageTooLarge
 from aiconexus.protocol.keys import SigningKey
@@ -24,13 +20,6 @@ from aiconexus.sdk.direct.signed import SignedChannel
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COUNT = 2_000
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def connected(host: Host) -> tuple[Agent, Peer, Agent, Peer]:

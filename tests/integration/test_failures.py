@@ -4,14 +4,11 @@ import asyncio
 import random
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.integration.lossy import lossy
-from tests.integration.sdk_agents import SECONDS, Host, host_of, listening
+from tests.integration.sdk_agents import SECONDS, Host, listening
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.cli.platform import Platform
@@ -26,13 +23,6 @@ PLATFORM = {"settings": {"AICONEXUS_RETRY_LOOK_SECONDS": "0.5", "AICONEXUS_RETRY
 
 UNKNOWN = "unknown_agent"
 QUICK = RetryPolicy(max_retries=3, initial_delay_seconds=0.1, max_delay_seconds=0.5)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 class Flaky:

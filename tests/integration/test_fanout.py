@@ -1,13 +1,10 @@
 """One message to many: to each once, no faster than they are stored, and with a report of whom it did not reach."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import Heard, Host, host_of, listening
+from tests.integration.sdk_agents import Heard, Host, listening
 from tests.integration.strangers import native
 
 from aiconexus.cli.platform import Platform
@@ -19,13 +16,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DIALECTS = ("nats", "binary", "text")
 MANY = 40
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def crowd(host: Host, count: int, capability: str) -> dict[str, tuple[Agent, Heard]]:

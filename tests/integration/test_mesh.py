@@ -4,14 +4,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Self
 
 import pytest
 import pytest_asyncio
-from tests.integration.sdk_agents import SECONDS, Heard, Host, host_of, listening
+from tests.integration.sdk_agents import SECONDS, Heard, Host, listening
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.errors import Refused
 from aiconexus.protocol.frames import Hop, Word
 from aiconexus.protocol.hops import sign_hop
@@ -27,13 +25,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 SETTINGS = MeshSettings(gone_seconds=0.5, patience_seconds=1.0, tune_seconds=0.0)
 QUICK = Direct(ice_servers=(), report=False)
 STEP_SECONDS = 2 * SECONDS
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 class Party:

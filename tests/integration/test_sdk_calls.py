@@ -1,27 +1,16 @@
 """Calls between agents of the SDK: one answer, from the one who was asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listening
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Error, ExecRequest, ExecResponse, Outcome
 from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem
 from aiconexus.sdk import Delivery, Identity
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 @pytest.mark.parametrize(("here", "there"), PAIRS)

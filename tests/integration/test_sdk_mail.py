@@ -2,12 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listening
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening
 from tests.integration.strangers import native
 
 from aiconexus.bus.clock import new_id
@@ -19,13 +17,6 @@ from aiconexus.protocol.seal import unseal
 from aiconexus.sdk import Delivery, Identity, Notice
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 @pytest.mark.parametrize(("here", "there"), PAIRS)

@@ -1,14 +1,11 @@
 """Sessions, presence and live traffic of agents of the SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of, listening
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Presence
 from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem, TakenOver, UnknownAgent, UnsupportedType
 from aiconexus.protocol.limits import WATCH_MAX
@@ -18,13 +15,6 @@ from aiconexus.sdk import AgentState, Delivery, Identity
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROADS = ("nats", "binary", "text")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 @pytest.mark.parametrize("road", ROADS)

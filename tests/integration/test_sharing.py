@@ -3,17 +3,14 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from tests.integration.direct_agents import connected
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Agent, Direct
@@ -37,13 +34,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 NO_DIRECT = Direct(enabled=False)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 def file_of(folder: Path, size: int, name: str = "evidence.bin") -> Path:

@@ -32,13 +32,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 needs_coturn = pytest.mark.skipif(bool(lacking()), reason=lacking() or "it is there")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents of a test."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
-
-
 def noting(agent: Agent) -> list[str]:
     """What an agent hears, in a word each."""
     heard: list[str] = []

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from tests.integration.callers import Spec, caller
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, within
 from tests.integration.strangers import NativeStranger, native
 
 from aiconexus.cli.platform import Platform
@@ -24,13 +23,6 @@ from aiconexus.sdk.chunks import WINDOW_CHUNKS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLATFORM = {"scale": {"edge": 2}}
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 def edges(platform: Platform) -> list[str]:
@@ -59,12 +51,6 @@ class Counting:
                 await asyncio.sleep(self._pause)
         finally:
             self.ended.set()
-
-
-async def within(event: asyncio.Event) -> None:
-    """Wait for something that must happen."""
-    async with asyncio.timeout(SECONDS):
-        await event.wait()
 
 
 @pytest.mark.parametrize(("here", "there"), PAIRS)

@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import pytest_asyncio
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 from tests.integration.strangers import NativeStranger, native, sealed
 
 from aiconexus.bus.clock import new_id
@@ -35,13 +32,6 @@ PLATFORM = {
 PATIENCE_SECONDS = 45
 
 B = TypeVar("B", bound=Body)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 async def ask(agent: NativeStranger, service: str, body: Body, answer: type[B]) -> B:

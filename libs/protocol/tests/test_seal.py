@@ -54,6 +54,20 @@ def signed(members: Any, key: SigningKey = ALICE) -> Sealed:
     return Sealed(1, payload, key.sign(DOMAINS[1] + payload))
 
 
+def addressed(type_: str, body: msgspec.Raw, **fields: Any) -> Envelope:
+    """From Alice to Bob."""
+    return Envelope(
+        version=1,
+        id="1",
+        type=type_,
+        sender=ALICE.did,
+        recipient=BOB.did,
+        created_ms=NOW_MS,
+        body=body,
+        **fields,
+    )
+
+
 @both
 @pytest.mark.parametrize("body", SAMPLES.values(), ids=list(SAMPLES))
 def test_every_type_arrives_as_it_was_sent(body: Body, codec: Codec) -> None:
@@ -103,15 +117,7 @@ def test_unknown_fields_of_the_binary_form_are_ignored(extra: dict[str, Any]) ->
 
 def test_unknown_fields_of_a_json_body_are_ignored() -> None:
     """The strict nine fields grow in their payload."""
-    envelope = Envelope(
-        version=1,
-        id="1",
-        type="PING",
-        sender=ALICE.did,
-        recipient=BOB.did,
-        created_ms=NOW_MS,
-        body=msgspec.Raw(b'{"sequence":1,"later":{"a":[]}}'),
-    )
+    envelope = addressed("PING", msgspec.Raw(b'{"sequence":1,"later":{"a":[]}}'))
 
     assert bodies.Ping(sequence=1) == unseal(seal(envelope, ALICE, Codec.JSON)).body
 
@@ -335,15 +341,7 @@ def test_signed_body_of_nonsense_has_a_named_error(type_: str, body: Any) -> Non
 @both
 def test_body_of_an_unknown_type_is_refused(codec: Codec) -> None:
     """The envelope of a later type is genuine; its body cannot be read."""
-    envelope = Envelope(
-        version=1,
-        id="1",
-        type="LATER",
-        sender=ALICE.did,
-        recipient=BOB.did,
-        created_ms=NOW_MS,
-        body=msgspec.Raw(b"\x80" if codec is Codec.MSGPACK else b"{}"),
-    )
+    envelope = addressed("LATER", msgspec.Raw(b"\x80" if codec is Codec.MSGPACK else b"{}"))
     letter = unseal(seal(envelope, ALICE, codec))
 
     with pytest.raises(UnsupportedType):
@@ -380,16 +378,7 @@ def test_keys_of_json_are_texts() -> None:
 
 def test_compose_is_seal_of_its_parts() -> None:
     """The short form adds nothing: the same facts give the same bytes."""
-    envelope = Envelope(
-        version=1,
-        id="1",
-        type="PING",
-        sender=ALICE.did,
-        recipient=BOB.did,
-        created_ms=NOW_MS,
-        thread="t",
-        body=write_body(bodies.Ping(sequence=1)),
-    )
+    envelope = addressed("PING", write_body(bodies.Ping(sequence=1)), thread="t")
 
     assert seal(envelope, ALICE) == compose(bodies.Ping(sequence=1), ALICE, BOB.did, id_="1", now_ms=NOW_MS, thread="t")
 

@@ -5,28 +5,15 @@ import pytest
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Incoming, Session
+from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import (
-    Attach,
-    Attached,
-    Body,
-    Discover,
-    Error,
-    Fetch,
-    Mail,
-    MailItem,
-    Ping,
-    Pong,
-    Resolve,
-)
-from aiconexus.protocol.errors import AiconexusError, MailboxFull, RemoteProblem
-from aiconexus.protocol.keys import SigningKey
+from aiconexus.protocol.bodies import Attach, Attached, Body, Error, Fetch, Mail, Ping, Pong, Resolve
 from aiconexus.protocol.limits import FRESHNESS_MS
 from aiconexus.protocol.seal import Codec, Sealed, seal, split, unseal, wrap
-from aiconexus.runtime.desk import REQUESTS_MAX, Desk, Request
+from aiconexus.runtime.desk import Desk, Request
 from aiconexus.runtime.testing import counted
 
-from .world import Caller, World, opened
+from .world import Caller, World, error_in, opened
 
 REQUESTS = "aiconexus_relay_requests_total"
 REFUSED = "aiconexus_security_refusals_total"
@@ -40,12 +27,6 @@ async def desk(world: World) -> Desk:
     desk.on(Attach, _attach, by=("edge",))
     await desk.open()
     return desk
-
-
-def error_in(letter_body: Body) -> Error:
-    """The ERROR that the answer must be."""
-    assert isinstance(letter_body, Error)
-    return letter_body
 
 
 @pytest.mark.parametrize("codec", list(Codec), ids=str)
@@ -233,92 +214,6 @@ class TestServices:
         assert counted(REFUSED, problem="foreign_sender") == before + 1
 
 
-class TestFailures:
-    """A handler that fails takes nobody with it."""
-
-    async def outcome(self, world: World, alice: Caller, error: Exception) -> Error:
-        desk = Desk(await world.context("identity"))
-
-        async def fail(_: Request[Discover]) -> Body:
-            raise error
-
-        desk.on(Discover, fail)
-        await desk.open()
-        letter = await alice.ask("identity", Discover())
-        assert (await alice.ask("identity", Ping(sequence=1))).body == Pong(sequence=1)
-        return error_in(letter.body)
-
-    async def test_a_problem_of_ours_is_told(self, world: World, alice: Caller) -> None:
-        """With code, problem and the time of the next try."""
-        error = await self.outcome(world, alice, MailboxFull("did:key:x", 10, 1500))
-
-        assert (error.problem, error.retryable, error.retry_after_ms) == ("mailbox_full", True, 1500)
-        assert world.lines.of("identity.request_failed") == []
-
-    async def test_a_problem_of_another_service_is_passed_on(self, world: World, alice: Caller) -> None:
-        """As it was reported; as a metric it is ``remote``, so that a remote cannot invent labels."""
-        told = Error(code="TIMEOUT", message="late", problem="any text at all")
-        before = counted("aiconexus_identity_requests_total", type="DISCOVER", outcome="remote")
-
-        error = await self.outcome(world, alice, RemoteProblem("did:key:x", told))
-
-        assert error == told
-        assert counted("aiconexus_identity_requests_total", type="DISCOVER", outcome="remote") == before + 1
-
-    @pytest.mark.parametrize(
-        "error", [ZeroDivisionError("a secret detail"), AiconexusError("a secret detail")], ids=["bug", "no row"]
-    )
-    async def test_anything_else_is_internal_without_details(
-        self, world: World, alice: Caller, error: Exception
-    ) -> None:
-        """The log has the traceback, the stranger has nothing."""
-        answer = await self.outcome(world, alice, error)
-
-        assert (answer.problem, answer.message) == ("internal", "internal error")
-        assert len(world.lines.of("identity.request_failed")) == 1
-
-
-async def test_an_answer_that_is_too_large_becomes_a_problem(world: World, alice: Caller) -> None:
-    """The requester is not left waiting."""
-    desk = Desk(await world.context("relay"))
-
-    async def too_much(_: Request[Fetch]) -> Mail:
-        return Mail(items=(MailItem(sequence=1, codec=1, payload=bytes(1_100_000), signature=b""),))
-
-    desk.on(Fetch, too_much)
-    await desk.open()
-    letter = await alice.ask("relay", Fetch())
-
-    assert error_in(letter.body).problem == "too_large"
-
-
-async def test_so_many_requests_are_handled_at_the_same_time_and_no_more(world: World, alice: Caller) -> None:
-    """The others wait, and are answered when a place is free."""
-    desk = Desk(await world.context("relay"))
-    running, most, full, release = 0, 0, asyncio.Event(), asyncio.Event()
-
-    async def slow(_: Request[Fetch]) -> Mail:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        if running == REQUESTS_MAX:
-            full.set()
-        await release.wait()
-        running -= 1
-        return Mail()
-
-    desk.on(Fetch, slow)
-    await desk.open()
-    async with asyncio.timeout(20):
-        asking = asyncio.gather(*(alice.ask("relay", Fetch()) for _ in range(REQUESTS_MAX + 20)))
-        await full.wait()
-        release.set()
-        answers = await asking
-
-    assert most == REQUESTS_MAX
-    assert len(answers) == REQUESTS_MAX + 20
-
-
 async def test_a_raw_verb_gets_what_arrives_unchecked(desk: Desk, alice: Caller) -> None:
     """For what is no envelope."""
     seen: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
@@ -344,53 +239,6 @@ async def test_a_request_without_a_reply_subject_is_handled_all_the_same(desk: D
     assert counted(REQUESTS, type="unknown", outcome="malformed") == before + 1
 
 
-async def test_a_desk_that_closes_finishes_what_has_arrived(world: World, alice: Caller) -> None:
-    """A request that was taken is answered; what comes later is not."""
-    desk = Desk(await world.context("relay"))
-    begun, release = asyncio.Event(), asyncio.Event()
-
-    async def slow(_: Request[Fetch]) -> Mail:
-        begun.set()
-        await release.wait()
-        return Mail(pending=1)
-
-    desk.on(Fetch, slow)
-    async with asyncio.timeout(20):
-        async with desk:
-            asking = asyncio.create_task(alice.ask("relay", Fetch()))
-            await begun.wait()
-            closing = asyncio.create_task(desk.close())
-            release.set()
-            await closing
-            letter = await asking
-
-    assert letter.body == Mail(pending=1)
-
-
-async def test_a_reply_that_cannot_be_sent_is_noted(world: World, alice: Caller) -> None:
-    """When the bus has gone in the meantime, the log says so."""
-    context = await world.context("relay")
-    desk = Desk(context)
-    begun, release = asyncio.Event(), asyncio.Event()
-
-    async def slow(_: Request[Fetch]) -> Mail:
-        begun.set()
-        await release.wait()
-        return Mail()
-
-    desk.on(Fetch, slow)
-    await desk.open()
-    subject = subjects.send(alice.key.token, "relay", "fetch")
-    await alice.session.publish(subject, world.sealed("alice", Fetch(), "relay"), reply=alice.session.new_inbox())
-    async with asyncio.timeout(20):
-        await begun.wait()
-        await context.session.close()
-        release.set()
-        await desk.close()
-
-    assert len(world.lines.of("relay.answer_lost")) == 1
-
-
 async def test_an_agent_that_took_a_services_key_for_its_own_is_no_service(world: World, desk: Desk) -> None:
     """Under an agent's subject even a service is only an agent."""
     edge = Caller(world, await world.session("edge"), "edge")
@@ -402,7 +250,7 @@ async def test_an_agent_that_took_a_services_key_for_its_own_is_no_service(world
 
 def test_a_request_tells_who_asks() -> None:
     """As DID and as subject token."""
-    key, relay = SigningKey(os.urandom(32)), SigningKey(os.urandom(32))
+    key, relay = new_key(), new_key()
     world = World()
     world.keys |= {"alice": key, "relay": relay}
     letter = unseal(world.sealed("alice", Fetch(), "relay"))

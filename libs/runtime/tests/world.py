@@ -8,7 +8,7 @@ from aiconexus.bus.nkeys import user_nkey
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Body
+from aiconexus.protocol.bodies import Body, Error
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import Codec, Letter, compose, unseal
 from aiconexus.runtime.context import Context
@@ -85,3 +85,9 @@ class Caller:
 def opened(incoming: Incoming) -> Letter:
     """Verify an answer."""
     return unseal(incoming.data, REPLY_MAX_BYTES)
+
+
+def error_in(letter_body: Body) -> Error:
+    """The ERROR that the answer must be."""
+    assert isinstance(letter_body, Error)
+    return letter_body
