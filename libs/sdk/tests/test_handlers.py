@@ -9,6 +9,7 @@ import pytest
 
 from aiconexus.protocol.bodies import ExecRequest, Message
 from aiconexus.protocol.errors import UnsupportedType
+from aiconexus.protocol.limits import CAPABILITIES_MAX
 from aiconexus.sdk.handlers import Handlers, Interrupted, invoke
 
 
@@ -120,3 +121,16 @@ async def test_exception_stays_in_the_task() -> None:
         raise KeyError("x")
 
     assert isinstance((await ends(fail)).exception(), KeyError)
+
+
+def test_news_are_told_once_and_bounded() -> None:
+    """A new capability is news, another function for a known one is not, and one too many is refused at once."""
+    handlers = Handlers()
+    news: list[int] = []
+    handlers.on_new_capability = lambda: news.append(len(handlers.capabilities))
+    for number in (0, *range(CAPABILITIES_MAX)):
+        handlers.capability(f"c{number}")(print)
+
+    with pytest.raises(ValueError, match="32"):
+        handlers.capability("one-more")(print)
+    assert list(range(1, CAPABILITIES_MAX + 1)) == news

@@ -41,6 +41,19 @@ async def test_register_proves_the_key_to_this_edge(wire: Wire) -> None:
     assert ("nonce", "alice", ("a", "b"), (1, 2)) == (body.challenge, body.name, body.capabilities, body.codecs)
 
 
+async def test_capability_that_is_defined_later_is_told_at_once(wire: Wire) -> None:
+    """What an agent learns while it is online is registered without waiting for the renewal, in one REGISTER."""
+    async with Agent(Identity.generate(), wire.url) as agent:
+        await wire.registered.get()
+        agent.capability("a")(print)
+        agent.capability("b")(print)
+        async with asyncio.timeout(SECONDS):
+            body = await wire.registered.get()
+
+    assert (None, ("a", "b")) == (body.challenge, body.capabilities)
+    assert wire.registered.empty()
+
+
 async def test_edge_that_the_platform_does_not_name_gets_no_signature(wire: Wire) -> None:
     """Whoever passes on somebody else's PLATFORM is not believed."""
     wire.challenger = new_key()

@@ -80,6 +80,7 @@ class Engine:
     ) -> None:
         self.state = AgentState.OFFLINE
         self._notices = notices
+        self._handlers = handlers
         self._grace_seconds = grace_seconds
         self._stopping = asyncio.Event()
         self._crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -98,6 +99,7 @@ class Engine:
             on_error=notices.error,
             platform=platform,
         )
+        handlers.on_new_capability = self.link.note_news
         self.discovery = Discovery(self.link)
         self.attention = Attention(self.link, self.discovery, self.crew())
         self.outbox = reception.outbox = Outbox(
@@ -258,6 +260,7 @@ class Engine:
     async def _close(
         self, tasks: "set[asyncio.Future[None] | asyncio.Task[AiconexusError] | asyncio.Task[bool]]"
     ) -> None:
+        self._handlers.on_new_capability = lambda: None
         await self.door.close()
         for part in (self.inbox, self._workers, self.live, self.attention, self.outbox, self._receipts, self.mail):
             await part.close()

@@ -10,6 +10,7 @@ import msgspec
 
 from aiconexus.protocol.bodies import Body, ExecRequest
 from aiconexus.protocol.errors import UnsupportedType
+from aiconexus.protocol.limits import CAPABILITIES_MAX
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.vocabulary import BODIES
 
@@ -56,6 +57,8 @@ class Handlers:
     def __init__(self) -> None:
         self._types: dict[str, Handler] = {}
         self._capabilities: dict[str, Handler] = {}
+        self.on_new_capability: Callable[[], None] = lambda: None
+        """Told of each capability that was not there before."""
 
     @property
     def is_empty(self) -> bool:
@@ -134,11 +137,16 @@ class Handlers:
         Set what answers calls of a capability.
 
         Raises:
-            ValueError: If the name is none.
+            ValueError: If the name is none, or the platform would not list so many.
 
         """
         msgspec.convert({"capability": name}, ExecRequest)
+        is_new = name not in self._capabilities
+        if is_new and len(self._capabilities) >= CAPABILITIES_MAX:
+            raise ValueError(f"an agent has {CAPABILITIES_MAX} capabilities at most")
         self._capabilities[name] = handler
+        if is_new:
+            self.on_new_capability()
 
     def find(self, type_: str) -> Handler | None:
         """The handler of a type."""

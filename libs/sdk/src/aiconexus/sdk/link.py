@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import PlatformInfo, Register, Registered
@@ -76,6 +77,8 @@ class Link:
         self._on_online = on_online
         self._on_error = on_error
         self._registering = False
+        self._has_news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._takeovers: list[str] = []
         self._registered: Registered | None = None
         self._ended: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
@@ -109,6 +112,10 @@ class Link:
         if not self._ended.done():
             self._ended.set_result(Lost(error, final=True))
 
+    def note_news(self) -> None:
+        """What the agent says of itself has changed; may be called from any thread."""
+        self._loop.call_soon_threadsafe(self._has_news.set)
+
     def note_takeover(self, session: str) -> None:
         """Identity says which of the agent's sessions is the live one."""
         if self._registering:
@@ -132,6 +139,7 @@ class Link:
     async def _enrol(self, greeting: Greeting) -> None:
         self._meet(greeting)
         self._registering, self._takeovers = True, []
+        self._has_news.clear()
         try:
             self._registered = await self.services.ask("identity", self._register(greeting.nonce), Registered)
         finally:
@@ -174,15 +182,20 @@ class Link:
         return next((end for end in ends if end.final), ends[0])
 
     async def _renew(self) -> Lost:
-        """Register again before the registration expires."""
+        """Register again before the registration expires, and when there is news."""
         while True:
             expires_ms = self._registered.expires_ms if self._registered is not None else 0
             seconds = max((expires_ms - now_ms()) / 1000 / RENEWALS, RENEWAL_MIN_SECONDS)
-            await asyncio.sleep(seconds * random.uniform(0.7, 1.0))  # noqa: S311 - spreads load, keeps no secret
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds * random.uniform(0.7, 1.0)):  # noqa: S311 - spreads load, keeps no secret
+                    await self._has_news.wait()
+            has_news = self._has_news.is_set()
+            self._has_news.clear()
             try:
                 self._registered = await self.services.ask("identity", self._register(None), Registered)
             except BusError:
-                continue
+                if has_news:
+                    self._loop.call_later(RENEWAL_MIN_SECONDS, self._has_news.set)
             except AiconexusError as error:
                 return Lost(_named(error), final=not may_connect_later(error))
 
