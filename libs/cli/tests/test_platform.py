@@ -14,6 +14,7 @@ from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.ownership import SERVICES
 from aiconexus.bus.session import Session
 from aiconexus.cli.failure import Exit, Failure
+from aiconexus.cli.fetch import fetch
 from aiconexus.cli.options import Running, running
 from aiconexus.cli.platform import Platform
 from aiconexus.cli.survey import survey
@@ -113,6 +114,18 @@ async def test_everything_starts_reports_and_stops(tmp_path: Path) -> None:
     assert endpoints.ws.startswith("ws://127.0.0.1:")
     assert not any(psutil.pid_exists(pid or 0) for pid in pids.values())
     assert not platform.home.endpoints_file.exists()
+
+
+async def test_mail_and_jobs_leave_room_for_registrations(tmp_path: Path) -> None:
+    """However much waits, the streams that grow with it end before the storage of the bus does."""
+    async with Platform(tmp_path / "home", services=("identity", "relay", "retry")) as platform:
+        _, page = await fetch(f"{platform.endpoints().monitor}/jsz?accounts=1&streams=1&config=1")
+    report = msgspec.json.decode(page)
+    streams = [stream for account in report["account_details"] for stream in account["stream_detail"]]
+    bounds = {stream["name"]: stream["config"]["max_bytes"] for stream in streams}
+
+    assert all(bounds[name] > 0 for name in ("MAILBOX", "JOBS", "RETRY", "DEAD"))
+    assert sum(bound for bound in bounds.values() if bound > 0) < report["config"]["max_storage"]
 
 
 async def test_up_stops_with_one_interrupt(tmp_path: Path) -> None:

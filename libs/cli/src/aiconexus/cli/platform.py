@@ -24,6 +24,12 @@ from aiconexus.cli.part import Part
 READY_SECONDS = 30.0
 LOCAL = "127.0.0.1"
 HTTP_OK = 200
+BOUNDS = {
+    "AICONEXUS_RELAY_MAILBOX_MAX_BYTES": str(8 * 1024**3),
+    "AICONEXUS_RETRY_STREAMS_MAX_BYTES": str(512 * 1024**2),
+}
+"""Where the environment says nothing else. Together, the latter three times, they are less than the bus stores at most:
+full mailboxes leave room for registrations, without which nobody could log in and empty them."""
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,7 +231,7 @@ class Platform:
             **{_variable(secret): str(self.home.secret_file(secret)) for secret in _secrets_of(service)},
             **({"PORT": str(taken.http)} if service == "edge" else {}),
         }
-        environment = dict(os.environ)
+        environment = BOUNDS | dict(os.environ)
         environment |= {f"AICONEXUS_{service.upper()}_{key}": value for key, value in settings.items()}
         environment |= self._settings
         return Child(name, [sys.executable, "-m", f"aiconexus.{service}"], environment, self._on_line)
