@@ -9,6 +9,7 @@ from playwright.async_api import Browser
 from tests.browser.chromium import lacking, started
 from tests.browser.site import served
 from tests.integration.sdk_agents import Host, host_of
+from tests.skipping import skip_without
 
 from aiconexus.cli.platform import Platform
 from aiconexus.cli.testing import logged_platform
@@ -16,10 +17,7 @@ from aiconexus.cli.testing import logged_platform
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say why nothing of this folder can run here."""
-    if reason := lacking():
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    skip_without(lacking, Path(__file__).parent, items)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

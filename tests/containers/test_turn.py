@@ -10,6 +10,7 @@ import pytest
 from aioice import stun, turn
 from tests.containers.composed import Composed
 from tests.containers.test_hardening import STATUS, UNPRIVILEGED
+from tests.turn.allocations import Allocation
 
 from aiconexus.protocol.signal_bodies import IceServer, IceServers, ListServers
 from aiconexus.sdk import Agent, Identity
@@ -57,30 +58,16 @@ async def until(agent: Agent, count: int, seconds: float) -> list[IceServer]:
     return servers
 
 
-class Relayed(asyncio.DatagramProtocol):
-    """What came in through an allocation."""
-
-    def __init__(self) -> None:
-        self.inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        self.closed = asyncio.Event()
-
-    def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
-        self.inbox.put_nowait(data if isinstance(data, bytes) else data.encode())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.closed.set()
-
-
 @asynccontextmanager
 async def allocated(
     server: IceServer, credential: str | None = None
-) -> AsyncIterator[tuple[turn.TurnTransport, Relayed]]:
+) -> AsyncIterator[tuple[turn.TurnTransport, Allocation]]:
     """An allocation with the login that came with a server."""
     place, _, query = server.urls[0].removeprefix("turn:").partition("?transport=")
     host, _, port = place.partition(":")
     async with asyncio.timeout(SECONDS):
         transport, protocol = await turn.create_turn_endpoint(
-            Relayed, (host, int(port)), server.username, credential or server.credential, transport=query
+            Allocation, (host, int(port)), server.username, credential or server.credential, transport=query
         )
     try:
         yield transport, protocol

@@ -15,6 +15,8 @@ from aiconexus.sdk.direct.states import ConnectionState, IceState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+IMPATIENT = Direct(heartbeat_seconds=0.2, dead_seconds=0.6, heal_first_seconds=0.2, heal_max_seconds=0.5)
+
 
 async def test_lost_connection_heals_by_itself(alice: Agent, bob: Agent) -> None:
     """The stack's connection breaks: the peer is disconnected, then connected again in another session."""
@@ -59,8 +61,7 @@ async def test_silent_peer_is_noticed_and_comes_back(host: Host, platform: Platf
 
 async def test_killed_peer_is_tried_again_until_it_is_back(host: Host, platform: Platform, tmp_path: Path) -> None:
     """The other process dies and another one of the same identity comes: the peer heals into it."""
-    settings = Direct(heartbeat_seconds=0.2, dead_seconds=0.6, heal_first_seconds=0.2, heal_max_seconds=0.5)
-    alice = await host.open(host.make(direct=settings))
+    alice = await host.open(host.make(direct=IMPATIENT))
     spec = Spec(label="bob", folder=str(tmp_path), url=platform.endpoints().nats)
     states = Told()
     async with AgentProcess(spec) as bob:
@@ -78,8 +79,7 @@ async def test_killed_peer_is_tried_again_until_it_is_back(host: Host, platform:
 
 async def test_healing_ends_where_it_is_refused(host: Host, platform: Platform, tmp_path: Path) -> None:
     """The peer comes back and does not accept us any more: nobody goes on trying."""
-    settings = Direct(heartbeat_seconds=0.2, dead_seconds=0.6, heal_first_seconds=0.2, heal_max_seconds=0.5)
-    alice = await host.open(host.make(direct=settings))
+    alice = await host.open(host.make(direct=IMPATIENT))
     spec = Spec(label="bob", folder=str(tmp_path), url=platform.endpoints().nats)
     states = Told()
     async with AgentProcess(spec) as bob:

@@ -10,6 +10,7 @@ from tests.nat.needs import lacking
 from tests.nat.pairs import Outcome
 from tests.nat.trials import Trial, Trials
 from tests.nat.world import World
+from tests.skipping import skip_without
 
 HERE = Path(__file__).parent
 FOUND: dict[str, Outcome] = {}
@@ -17,10 +18,7 @@ FOUND: dict[str, Outcome] = {}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say why nothing of this folder can run here."""
-    ours = [item for item in items if HERE in item.path.parents]
-    if ours and (reason := lacking()):
-        for item in ours:
-            item.add_marker(pytest.mark.skip(reason=reason))
+    skip_without(lacking, HERE, items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

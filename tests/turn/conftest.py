@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from tests.integration.sdk_agents import Host, host_of
+from tests.skipping import skip_without
 from tests.turn.coturn import DENIED, SECRET, Coturn, lacking
 
 from aiconexus.cli.platform import Platform
@@ -13,10 +14,7 @@ from aiconexus.cli.platform import Platform
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say why nothing of this folder can run here."""
-    if reason := lacking():
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.skip(reason=reason))
+    skip_without(lacking, Path(__file__).parent, items)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

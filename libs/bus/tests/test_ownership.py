@@ -152,15 +152,28 @@ MUST_NOT_HEAR = [
 ]
 
 
+async def said(service: str, subject: str, callout: Callout, server: NatsServer, errors: list[str]) -> None:
+    """Say something there, and wait for what the server has against it."""
+    session = await session_of(service, callout, server, errors)
+    await session.publish(subject, b"x")
+    await session.barrier()
+    await session.close()
+
+
+async def heard(service: str, subject: str, callout: Callout, server: NatsServer, errors: list[str]) -> None:
+    """Likewise, listen."""
+    session = await session_of(service, callout, server, errors)
+    await session.subscribe(subject, ignore)
+    await session.barrier()
+    await session.close()
+
+
 @pytest.mark.parametrize(("service", "subject"), MAY_SAY)
 async def test_a_service_says_its_own_part(
     server: NatsServer, callout: Callout, errors: list[str], service: str, subject: str
 ) -> None:
     """The server carries what the ownership map gives to a service."""
-    session = await session_of(service, callout, server, errors)
-    await session.publish(subject, b"x")
-    await session.barrier()
-    await session.close()
+    await said(service, subject, callout, server, errors)
 
     assert [] == errors
 
@@ -170,10 +183,7 @@ async def test_a_service_does_not_say_the_part_of_another(
     server: NatsServer, callout: Callout, errors: list[str], service: str, subject: str
 ) -> None:
     """The server refuses what the ownership map gives to somebody else, or to nobody."""
-    session = await session_of(service, callout, server, errors)
-    await session.publish(subject, b"x")
-    await session.barrier()
-    await session.close()
+    await said(service, subject, callout, server, errors)
 
     assert [True] == ["permissions violation for publish" in error for error in errors]
 
@@ -183,10 +193,7 @@ async def test_a_service_hears_its_own_part(
     server: NatsServer, callout: Callout, errors: list[str], service: str, subject: str
 ) -> None:
     """The server lets a service hear what the ownership map gives to it."""
-    session = await session_of(service, callout, server, errors)
-    await session.subscribe(subject, ignore)
-    await session.barrier()
-    await session.close()
+    await heard(service, subject, callout, server, errors)
 
     assert [] == errors
 
@@ -196,10 +203,7 @@ async def test_a_service_does_not_hear_the_part_of_another(
     server: NatsServer, callout: Callout, errors: list[str], service: str, subject: str
 ) -> None:
     """The server refuses interest in what is not meant for a service."""
-    session = await session_of(service, callout, server, errors)
-    await session.subscribe(subject, ignore)
-    await session.barrier()
-    await session.close()
+    await heard(service, subject, callout, server, errors)
 
     assert [True] == ["permissions violation for subscription" in error for error in errors]
 
