@@ -6,14 +6,14 @@ from collections import OrderedDict
 import msgspec
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import Body, Error, ExecResponse
+from aiconexus.protocol.bodies import Body, Error, ExecRequest, ExecResponse
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Resume
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import AiconexusError, HandlerInterrupted, StreamGap
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk.callrows import ChunkRows
-from aiconexus.sdk.delivery import Delivery
+from aiconexus.sdk.delivery import Delivery, Sent
 from aiconexus.sdk.executions import Execution
 from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.outbox import Outbox
@@ -49,8 +49,7 @@ class Callees:
 
     def open(self, delivery: Delivery) -> Execution:
         """A call came; from now on its caller may cancel it."""
-        # A handler that runs again after a crash has sent these before.
-        known = {chunk.index for chunk in self._chunks.since(delivery.sender, delivery.id)}
+        known = self._sent_before(delivery)
 
         def put(chunk: Chunk) -> int:
             if chunk.index in known:
@@ -63,6 +62,12 @@ class Callees:
         execution = Execution(delivery, lambda body: self._say(delivery.sender, delivery.id, body), put)
         self._running[delivery.sender, delivery.id] = execution
         return execution
+
+    def _sent_before(self, delivery: Delivery) -> set[int]:
+        """The chunks that a handler has sent already which runs again after a crash."""
+        if not isinstance(delivery.body, ExecRequest):
+            return set()
+        return {chunk.index for chunk in self._chunks.since(delivery.sender, delivery.id)}
 
     def find(self, delivery: Delivery) -> Execution:
         """The call that was opened with a delivery."""
@@ -122,8 +127,8 @@ class Callees:
             answer = msgspec.structs.replace(answer, details={"first": error.first, "end": error.end})
         self._say(*key, answer)
 
-    def _say(self, caller: str, id_: str, body: Body) -> None:
-        self._outbox.put(caller, body, in_reply_to=id_, lifetime_ms=CHUNKS_KEPT_MS)
+    def _say(self, caller: str, id_: str, body: Body) -> Sent:
+        return self._outbox.put(caller, body, in_reply_to=id_, lifetime_ms=CHUNKS_KEPT_MS)
 
 
 def _chunks_in(row: InRow | None) -> int | None:

@@ -3,7 +3,9 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,19 +27,20 @@ class Interrupted(StrEnum):
     RERUN = "rerun"
 
 
-class Handler(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Handler:
     """One function and its policies; without ``retry``, what it fails at is a dead letter at once."""
 
     function: Function
     interrupted: Interrupted = Interrupted.DEAD_LETTER
     retry: RetryPolicy | None = None
 
-    @property
+    @cached_property
     def streams(self) -> bool:
         """Whether it answers in parts: an asynchronous generator."""
         return _is(inspect.isasyncgenfunction, self.function)
 
-    @property
+    @cached_property
     def wants_call(self) -> bool:
         """Whether it has room for a second argument, the ``Call``."""
         try:
