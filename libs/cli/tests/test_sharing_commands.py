@@ -1,5 +1,6 @@
 """`aiconexus share` and `aiconexus receive`, against a running platform."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from aiconexus.cli.options import platform_url
+from aiconexus.sdk import Agent, Identity
+from aiconexus.sdk.sharing.pieces import OFFER
 
 PROGRAM = (sys.executable, "-c", "import sys; from aiconexus.cli.main import app; sys.exit(app())")
 STRANGER = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
@@ -121,3 +126,29 @@ def test_refusal_and_absence_have_their_statuses(home: Path, tmp_path: Path) -> 
 
     assert [4, 5, 4, 2] == [done.returncode for done in (refused, late, unknown, missing)]
     assert "does not want it" in refused.stderr
+
+
+async def test_recipient_does_not_steer_a_terminal(home: Path, tmp_path: Path) -> None:
+    """What it says that a file is called there is shown without what would clear the screen or forge a line."""
+    original = tmp_path / "evidence.bin"
+    original.write_bytes(b"x")
+    agent = Agent(Identity.generate(), platform_url(None, home))
+
+    @agent.capability(OFFER)
+    def offer(_args: dict[str, Any]) -> dict[str, Any]:
+        return {"leaves": 1, "have": 1, "name": "\x1b[2Jgood\nevidence.bin: all is well"}
+
+    async with agent:
+        done = await asyncio.to_thread(aiconexus, home, "share", str(original), agent.did, "--relay")
+
+    assert 0 == done.returncode
+    assert done.stdout.rstrip("\n").isprintable()
+
+
+def test_pipe_is_no_file(home: Path, tmp_path: Path) -> None:
+    """Nobody waits for what no one writes: it is said at once."""
+    os.mkfifo(tmp_path / "pipe")
+    done = aiconexus(home, "share", str(tmp_path / "pipe"), STRANGER)
+
+    assert 1 == done.returncode
+    assert "no regular file" in done.stderr

@@ -1,7 +1,9 @@
 """What a file is, before any of it is sent."""
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aiconexus.protocol.direct_errors import TransferRefused
@@ -10,6 +12,7 @@ from aiconexus.sdk.sharing.pieces import (
     CHUNK,
     LEAVES,
     Piece,
+    Progress,
     args_of,
     frame_of,
     leaves_from,
@@ -103,3 +106,20 @@ def test_hashes_go_on_where_the_recipient_is() -> None:
 
     assert [1000, 2024] == [piece.index for piece in pieces]
     assert 2000 * LEAF_BYTES == sum(len(piece.data) for piece in pieces)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_has_no_end_is_no_file(tmp_path: Path, kind: str) -> None:
+    """It is said at once instead of waiting for what nobody writes, or reading for ever."""
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "pipe"
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(OSError, match="no regular file"):
+        read(path, "evidence")
+
+
+@pytest.mark.parametrize("wrong", [{"have": -1}, {"leaves": -1}], ids=str)
+def test_progress_below_nothing_is_none(wrong: dict[str, int]) -> None:
+    """A recipient cannot have us read before the beginning of a file."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, Progress)

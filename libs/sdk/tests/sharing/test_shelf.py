@@ -1,18 +1,21 @@
 """Partial files on disk."""
 
+import errno
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, Manifest, read
 from aiconexus.sdk.sharing.pieces import leaves_from
-from aiconexus.sdk.sharing.shelf import NO_ROOM, NOTED_CHUNKS, PARTIAL_FOLDER, Parcel, Shelf
+from aiconexus.sdk.sharing.shelf import NO_ROOM, NOTED_CHUNKS, PARTIAL_FOLDER, PARTIALS_OF_ONE_MAX, Parcel, Shelf
 
 SENDER = "did:key:a"
 COUNT = NOTED_CHUNKS + 6
@@ -152,6 +155,76 @@ def test_nothing_is_overwritten_unless_asked(shelf: Shelf, file: File, tmp_path:
     parcel.close()
 
 
+def test_file_that_was_replaced_is_not_there_any_more(shelf: Shelf, file: File, tmp_path: Path) -> None:
+    """Another file of the same name and size took its place: whoever shares the first again has to bring it again."""
+    bold = Shelf(shelf.folder, max_bytes=10_000_000, overwrite=True)
+    other = File(tmp_path)
+    for each in (file, other):
+        parcel = opened(bold, each.manifest)
+        each.give(parcel)
+        parcel.finish()
+        parcel.close()
+
+    assert bold.find(SENDER, file.manifest.id) is None
+    assert bold.find(SENDER, other.manifest.id) is not None
+
+
+def test_file_does_not_take_the_place_of_a_folder(shelf: Shelf, file: File) -> None:
+    """Not even where files may be overwritten; its sender hears why."""
+    bold = Shelf(shelf.folder, max_bytes=10_000_000, overwrite=True)
+    (shelf.folder / "evidence.bin").mkdir()
+    parcel = opened(bold, file.manifest)
+    file.give(parcel)
+    with pytest.raises(TransferRefused, match="folder"):
+        parcel.finish()
+    parcel.close()
+
+
+def test_file_system_without_links_is_good_enough(
+    shelf: Shelf, file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On sticks for cameras and computers, too, files get their names, and nothing is overwritten."""
+
+    def link(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+    other = File(tmp_path)
+    names = []
+    for each in (file, other):
+        parcel = opened(shelf, each.manifest)
+        each.give(parcel)
+        names.append(parcel.finish().name)
+        parcel.close()
+
+    assert ["evidence.bin", "evidence (1).bin"] == names
+    assert [file.data, other.data] == [(shelf.folder / name).read_bytes() for name in names]
+
+
+def test_folder_that_is_gone_does_not_keep_us_from_closing(shelf: Shelf, file: File) -> None:
+    """Whoever removes it while files come loses these, and nothing else breaks."""
+    parcel = opened(shelf, file.manifest)
+    file.give(parcel, until=3)
+    shutil.rmtree(shelf.folder)
+    parcel.close()
+
+    assert not shelf.folder.exists()
+
+
+def test_one_sender_does_not_take_the_room_of_all(shelf: Shelf, file: File) -> None:
+    """Beyond its share of files it is refused, and others are not; what is a week old makes room."""
+    for number in range(PARTIALS_OF_ONE_MAX):
+        opened(shelf, replace(file.manifest, name=str(number))).close()
+    with pytest.raises(TransferRefused, match="under way"):
+        shelf.check(SENDER, file.manifest)
+    shelf.check("did:key:b", file.manifest)
+    for path in (shelf.folder / PARTIAL_FOLDER).iterdir():
+        os.utime(path, (0, 0))
+    shelf.check(SENDER, file.manifest)
+
+    assert [] == list((shelf.folder / PARTIAL_FOLDER).iterdir())
+
+
 def test_link_in_place_of_a_partial_file_is_not_followed(shelf: Shelf, file: File, tmp_path: Path) -> None:
     """Whoever can write into the folder cannot have us write elsewhere."""
     opened(shelf, file.manifest).close()
@@ -168,10 +241,10 @@ def test_link_in_place_of_a_partial_file_is_not_followed(shelf: Shelf, file: Fil
 def test_offer_that_cannot_be_taken_is_refused(shelf: Shelf, file: File) -> None:
     """Too large for us, or for the disk."""
     with pytest.raises(TransferRefused, match="more than"):
-        Shelf(shelf.folder, max_bytes=100).check(file.manifest)
+        Shelf(shelf.folder, max_bytes=100).check(SENDER, file.manifest)
     huge = Manifest(name="x", size=2**50, sha256="0" * 64, root="0" * 64)
     with pytest.raises(TransferRefused, match=NO_ROOM):
-        Shelf(shelf.folder, max_bytes=2**60).check(huge)
+        Shelf(shelf.folder, max_bytes=2**60).check(SENDER, huge)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def share(
     """
     import asyncio
 
-    from aiconexus.cli.shown import json_of
+    from aiconexus.cli.shown import in_one_line, json_of, printable
     from aiconexus.cli.speaking import agent_of
     from aiconexus.protocol.did import public_key_of
 
@@ -49,7 +49,9 @@ def share(
     if json:
         typer.echo(json_of(shared))
     else:
-        typer.echo(f"{shared.name}: {shared.size} bytes in {shared.seconds:.1f} s, last {shared.road}")
+        typer.echo(
+            f"{in_one_line(printable(shared.name))}: {shared.size} bytes in {shared.seconds:.1f} s, last {shared.road}"
+        )
 
 
 async def _share(agent: "Agent", sharing: "Coroutine[Any, Any, Shared]", seconds: float) -> "Shared":

@@ -38,6 +38,7 @@ PIECE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 STALL_SECONDS = 8.0
 """A channel through which nothing comes for so long is left; the mailbox may do."""
+LOOK_SECONDS = 0.25
 TRIES_WITHOUT_PROGRESS = 3
 
 
@@ -126,7 +127,7 @@ class Giving:
         resumed = progress.have * CHUNK_BYTES
         idle = 0
         while progress.name is None:
-            before = progress.leaves + progress.have
+            before, self._done = progress.leaves + progress.have, min(progress.have, self._manifest.count)
             if self._direct and not idle and self._peer() is None:
                 await self._connect()
             await self._pour(progress, use_mail=idle > 0)
@@ -193,31 +194,29 @@ class Giving:
         channel = await peer.open_channel(label, DataChannelConfig(protocol=PROTOCOL, priority=Priority.LOW))
         moved = asyncio.Event()
         hearing = asyncio.create_task(self._hear(channel, moved))
+        others = (asyncio.create_task(self._send_all(channel, pieces, moved)), asyncio.create_task(_lost(peer)))
         try:
-            await self._send_all(channel, pieces, hearing, moved)
+            await asyncio.wait({hearing, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (hearing, *others):
+                if task.done():
+                    task.result()
         finally:
-            hearing.cancel()
+            for task in (hearing, *others):
+                task.cancel()
+            await asyncio.gather(hearing, *others, return_exceptions=True)
             with contextlib.suppress(ChannelClosed):
-                await channel.close(timeout=1.0)
+                await channel.close(timeout=1.0 if peer.state == "connected" else 0.0)
 
-    async def _send_all(
-        self, channel: "Channel", pieces: Iterator[Piece], hearing: "asyncio.Task[None]", moved: asyncio.Event
-    ) -> None:
+    async def _send_all(self, channel: "Channel", pieces: Iterator[Piece], moved: asyncio.Event) -> None:
+        """Send all pieces, and wait until the recipient has them, as long as anything moves."""
         await channel.send(self._manifest.id)
         for piece in pieces:
-            if hearing.done():
-                hearing.result()
             async with asyncio.timeout(STALL_SECONDS):
                 await channel.send(frame_of(piece))
-        while self._done < self._manifest.count and not hearing.done():
+        while self._done < self._manifest.count:
             moved.clear()
-            waiting = asyncio.create_task(moved.wait())
-            await asyncio.wait({waiting, hearing}, timeout=STALL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if not moved.is_set():
-                break
-        if hearing.done():
-            hearing.result()
+            async with asyncio.timeout(STALL_SECONDS):
+                await moved.wait()
 
     async def _hear(self, channel: "Channel", moved: asyncio.Event) -> None:
         """Follow what the recipient says of its progress."""
@@ -275,6 +274,12 @@ async def _some(tasks: "set[asyncio.Task[None]]") -> "set[asyncio.Task[None]]":
     for task in done:
         task.result()
     return pending
+
+
+async def _lost(peer: "Peer") -> None:
+    """Wait until there is no connection any more; the mailbox tells sooner when the recipient is back."""
+    while peer.state == "connected":  # noqa: ASYNC110 - callbacks of a peer cannot be taken back
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def _progress_of(message: bytes | str) -> Any:

@@ -1,6 +1,8 @@
 """What a file is, before any of it is sent: its name, its size and its hashes."""
 
+import errno
 import hashlib
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -105,9 +107,11 @@ def read(path: Path, name: str, is_stopped: Callable[[], bool] = lambda: False) 
         Its manifest, and the hashes of its chunks.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If it cannot be read, or has no end: a pipe, a device.
 
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
     whole, leaves, size = hashlib.sha256(), bytearray(), 0
     with path.open("rb") as file:
         while (chunk := file.read(CHUNK_BYTES)) and not is_stopped():

@@ -4,9 +4,10 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, LEAF_BYTES
@@ -34,8 +35,8 @@ class Piece(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """How far the recipient is; ``refused`` says why it does not go on."""
 
-    leaves: int = 0
-    have: int = 0
+    leaves: Annotated[int, Meta(ge=0)] = 0
+    have: Annotated[int, Meta(ge=0)] = 0
     name: str | None = None
     """What the file is called there, once it is whole."""
     refused: str | None = None

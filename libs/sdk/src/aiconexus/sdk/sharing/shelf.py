@@ -13,25 +13,32 @@ import msgspec
 
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, LEAF_BYTES, Manifest, leaf_of, read, root_of
+from aiconexus.sdk.sharing.placing import mark_of, place
 
 PARTIAL_FOLDER = ".aiconexus-share"
 KEPT_SECONDS = 7 * 24 * 3600
 PARTIALS_MAX = 64
+PARTIALS_OF_ONE_MAX = 16
+"""Of one sender, so that nobody takes the room of all."""
 NOTED_CHUNKS = 64
 """How far a file is gets written down after so many chunks; what came since is sent again after a crash."""
 RESERVE_BYTES = 16 * 1024 * 1024
 NO_ROOM = "there is no room on the disk"
 AHEAD_MAX = 1024
-NAMES_MAX = 1000
 
 
 class State(msgspec.Struct, kw_only=True):
-    """What is known of a partial file; ``placed`` is the name of the whole one, once it is there."""
+    """
+    What is known of a partial file.
+
+    ``placed`` is the name of the whole one, once it is there, and ``mark`` tells whether it is still that one.
+    """
 
     sender: str
     manifest: Manifest
     have: int = 0
     placed: str | None = None
+    mark: tuple[int, ...] = ()
 
 
 class Parcel:
@@ -138,17 +145,18 @@ class Parcel:
             self.note()
             raise TransferRefused(name, "what lies on the disk is not what was announced")
         placed = self._shelf.place(part, name)
-        self.state.placed = placed.name
+        self.state.placed, self.state.mark = placed.name, mark_of(placed)
         self.note()
         self._shelf.partial(self._key, "leaves").unlink(missing_ok=True)
         return placed
 
     def close(self) -> None:
-        """Leave it as it is."""
+        """Leave it as it is; where that cannot be written down, what came last has to come again."""
         if self._file >= 0:
-            self.note()
             os.close(self._file)
             self._file = -1
+            with contextlib.suppress(OSError, TransferRefused):
+                self.note()
 
     @property
     def _is_bound(self) -> bool:
@@ -188,7 +196,7 @@ class Shelf:
         """Where something of a partial file lies."""
         return self._partials / f"{key}.{kind}"
 
-    def check(self, manifest: Manifest) -> None:
+    def check(self, sender: str, manifest: Manifest) -> None:
         """
         Say no to what cannot be taken.
 
@@ -200,7 +208,10 @@ class Shelf:
             raise TransferRefused(manifest.name, f"{manifest.size} bytes are more than {self._max_bytes}")
         if shutil.disk_usage(self._partials).free < manifest.size + RESERVE_BYTES:
             raise TransferRefused(manifest.name, NO_ROOM)
-        if len(list(self._partials.glob("*.part"))) >= PARTIALS_MAX:
+        self._sweep()
+        parts = list(self._partials.glob("*.part"))
+        theirs = [part for part in parts if part.name.startswith(_prefix_of(sender))]
+        if len(parts) >= PARTIALS_MAX or len(theirs) >= PARTIALS_OF_ONE_MAX:
             raise TransferRefused(manifest.name, "too many files are under way")
 
     def find(self, sender: str, share: str) -> State | None:
@@ -227,24 +238,15 @@ class Shelf:
         return parcel
 
     def place(self, part: Path, name: str) -> Path:
-        """Give a whole file its name, or one like it that is free."""
-        if self._overwrite:
-            return part.replace(self.folder / name)
-        stem, suffix = Path(name).stem, Path(name).suffix
-        for number in range(NAMES_MAX):
-            path = self.folder / (f"{stem} ({number}){suffix}" if number else name)
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(part)
-                part.unlink()
-                return path
-        raise TransferRefused(name, "too many files have this name")
+        """Give a whole file its name; see ``placing``."""
+        return place(part, self.folder, name, overwrite=self._overwrite)
 
     def _is_there(self, state: State) -> bool:
         """Whether what the state says is still so."""
         if state.placed is None:
             return self.partial(_key_of(state.sender, state.manifest.id), "part").exists()
         path = self.folder / state.placed
-        return path.is_file() and path.stat().st_size == state.manifest.size
+        return path.is_file() and mark_of(path) == state.mark
 
     def _sweep(self) -> None:
         """Forget what nobody went on with for a week."""
@@ -255,7 +257,11 @@ class Shelf:
 
 
 def _key_of(sender: str, share: str) -> str:
-    return hashlib.sha256(f"{sender}/{share}".encode()).hexdigest()[:32]
+    return _prefix_of(sender) + hashlib.sha256(f"{sender}/{share}".encode()).hexdigest()[:32]
+
+
+def _prefix_of(sender: str) -> str:
+    return hashlib.sha256(sender.encode()).hexdigest()[:16] + "-"
 
 
 def _content_of(path: Path) -> bytes:

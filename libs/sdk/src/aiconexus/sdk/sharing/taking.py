@@ -35,6 +35,9 @@ OPEN_MAX = 16
 """Files that come at a time."""
 TOLD_CHUNKS = 32
 """The sender hears after so many chunks how far we are."""
+IDLE_SECONDS = 30.0
+"""A file of which nothing came for so long makes room for another; it is gone on with when something comes."""
+CANNOT_WRITE = "the recipient cannot write it down"
 WAIT_SECONDS = 10.0
 """A sender that asks whether all is there is answered when nothing came for so long."""
 
@@ -81,6 +84,8 @@ class Taking:
         self._parcels: dict[tuple[str, str], Parcel] = {}
         self._finishing: dict[tuple[str, str], asyncio.Task[Progress]] = {}
         self._came = asyncio.Event()
+        self._came_at: dict[tuple[str, str], float] = {}
+        self._on_error: Callable[[Exception], None]
         self._tasks: set[asyncio.Task[None]] = set()
 
     def serve(self, handlers: Handlers, notices: Notices) -> None:
@@ -88,6 +93,7 @@ class Taking:
         for name, function in ((OFFER, self.offer), (PIECE, self.piece), (COMPLETE, self.complete)):
             handlers.add_capability(name, Handler(function, Interrupted.RERUN))
         notices.on_peer(self._note_peer)
+        self._on_error = notices.error
 
     async def offer(self, args: dict[str, Any], call: Call) -> dict[str, Any]:
         """Somebody wants to send a file, or to go on."""
@@ -109,12 +115,13 @@ class Taking:
         """The sender has sent all: it is answered when all is there, or nothing more comes."""
         key = call.sender, str(args.get("share"))
         try:
-            if (whole := self._whole(*key)) is not None:
-                return _answer(whole)
-            parcel = self._parcel(*key)
-            while not parcel.is_complete and await self._wait():
-                pass
-            return _answer(await self._finish(key, parcel) if parcel.is_complete else _progress_of(parcel))
+            while (whole := self._whole(*key)) is None:
+                parcel = self._parcel(*key)
+                if parcel.is_complete:
+                    return _answer(await self._finish(key, parcel))
+                if not await self._wait(key, parcel):
+                    return _answer(_progress_of(parcel))
+            return _answer(whole)
         except TransferRefused as error:
             return _answer(Progress(refused=error.reason))
 
@@ -122,9 +129,8 @@ class Taking:
         """Leave what is not whole for another time."""
         for task in self._tasks:
             task.cancel()
-        for parcel in self._parcels.values():
-            parcel.close()
-        self._parcels.clear()
+        for key in tuple(self._parcels):
+            self._lay_down(key)
 
     async def _open(self, sender: str, manifest: Manifest) -> Progress:
         key = sender, manifest.id
@@ -133,7 +139,7 @@ class Taking:
         if (whole := self._whole(*key)) is not None:
             return whole
         if self._shelf.find(*key) is None:
-            self._shelf.check(manifest)
+            self._shelf.check(sender, manifest)
             if not await self._is_accepted(sender, manifest):
                 raise TransferRefused(manifest.name, "the recipient does not want it")
         return _progress_of(self._begin(sender, manifest))
@@ -148,10 +154,23 @@ class Taking:
     def _begin(self, sender: str, manifest: Manifest) -> Parcel:
         key = sender, manifest.id
         if key not in self._parcels:
-            if len(self._parcels) >= OPEN_MAX:
+            if len(self._parcels) >= OPEN_MAX and not self._lay_down_idle():
                 raise TransferRefused(manifest.name, "too many files come at once")
             self._parcels[key] = self._shelf.open(sender, manifest)
+            self._came_at[key] = asyncio.get_running_loop().time()
         return self._parcels[key]
+
+    def _lay_down_idle(self) -> bool:
+        """Close the file of which nothing came for the longest time; returns whether one was idle long enough."""
+        oldest = min(self._came_at.keys() - self._finishing.keys(), key=self._came_at.__getitem__, default=None)
+        if oldest is None or self._came_at[oldest] > asyncio.get_running_loop().time() - IDLE_SECONDS:
+            return False
+        self._lay_down(oldest)
+        return True
+
+    def _lay_down(self, key: tuple[str, str]) -> None:
+        del self._came_at[key]
+        self._parcels.pop(key).close()
 
     async def _is_accepted(self, sender: str, manifest: Manifest) -> bool:
         if self._accept is None:
@@ -171,18 +190,23 @@ class Taking:
         return self._begin(sender, known.manifest)
 
     def _put(self, parcel: Parcel, piece: Piece) -> None:
+        before = parcel.leaves, parcel.state.have
         if piece.kind == LEAVES:
             parcel.put_leaves(piece.index, piece.data)
         else:
             parcel.put_chunk(piece.index, piece.data)
+        if before != (parcel.leaves, parcel.state.have):
+            self._came_at[parcel.state.sender, parcel.manifest.id] = asyncio.get_running_loop().time()
         self._came.set()
 
-    async def _wait(self) -> bool:
-        """Wait for something to come; returns whether it did."""
-        self._came.clear()
+    async def _wait(self, key: tuple[str, str], parcel: Parcel) -> bool:
+        """Wait for more of a file to come; returns whether it did."""
+        before = _progress_of(parcel)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await self._came.wait()
+                while self._parcels.get(key) is parcel and _progress_of(parcel) == before:
+                    self._came.clear()
+                    await self._came.wait()
         except TimeoutError:
             return False
         return True
@@ -198,8 +222,9 @@ class Taking:
             path = await asyncio.to_thread(parcel.finish)
         finally:
             del self._finishing[key]
-            self._parcels.pop(key, None)
-            parcel.close()
+            if self._parcels.get(key) is parcel:
+                self._lay_down(key)
+            self._came.set()
         manifest = parcel.manifest
         self._on_file(
             ReceivedFile(sender=key[0], path=path, name=manifest.name, size=manifest.size, sha256=manifest.sha256)
@@ -220,9 +245,12 @@ class Taking:
     async def _read(self, sender: str, channel: "Channel") -> None:
         """Take the pieces of one file, after its id."""
         try:
-            parcel = self._parcel(sender, str(await channel.receive()))
-            told = -1
+            share, told = str(await channel.receive()), -1
+            self._parcel(sender, share)
             async for message in channel:
+                if self._whole(sender, share) is not None:
+                    return  # it came another way meanwhile
+                parcel = self._parcel(sender, share)
                 self._put(parcel, piece_of(message))
                 have = parcel.state.have
                 if have - told >= TOLD_CHUNKS or parcel.is_complete:
@@ -230,6 +258,9 @@ class Taking:
                     await channel.send(_text(_progress_of(parcel)))
         except TransferRefused as error:
             await self._refuse(channel, error)
+        except OSError as error:
+            self._on_error(error)
+            await self._refuse(channel, TransferRefused("", CANNOT_WRITE))
         except ChannelClosed:
             return  # the sender will go on
 
