@@ -9,7 +9,7 @@ import pytest
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.testing import NatsServer, running
 from aiconexus.protocol import subjects
-from aiconexus.protocol.errors import BusUnavailable
+from aiconexus.protocol.errors import LoginRefused
 from aiconexus.protocol.keys import SigningKey
 
 from .callout import Callout
@@ -112,5 +112,5 @@ async def test_a_refused_agent_stays_out(server: NatsServer, callout: Callout) -
     key = SigningKey(os.urandom(32))
     callout.banned.add(key.did)
 
-    with pytest.raises(BusUnavailable):
+    with pytest.raises(LoginRefused):
         await agent(key, server, [])

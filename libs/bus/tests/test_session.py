@@ -9,15 +9,15 @@ import pytest
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.sockets import SILENCE_SECONDS
 from aiconexus.bus.testing import NatsServer
-from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
+from aiconexus.protocol.errors import BusUnavailable, LoginRefused, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
 
 
 async def test_a_stranger_is_refused(server: NatsServer) -> None:
-    """A key that the server does not know gets no session, and the error says where."""
+    """A key that the server does not know gets no session, and the error says so and where."""
     stranger = SigningKey(os.urandom(32))
 
-    with pytest.raises(BusUnavailable) as caught:
+    with pytest.raises(LoginRefused) as caught:
         await Session.connect([server.url], stranger, name="x", inbox_prefix="_INBOX.x", forever=False)
 
     assert caught.value.urls == (server.url,)
@@ -30,8 +30,10 @@ async def test_nobody_there_is_an_error_unless_one_waits(key: SigningKey) -> Non
         unused.bind(("127.0.0.1", 0))
         url = f"nats://127.0.0.1:{unused.getsockname()[1]}"
 
-        with pytest.raises(BusUnavailable):
+        with pytest.raises(BusUnavailable) as caught:
             await Session.connect([url], key, name="x", inbox_prefix="_INBOX.x", forever=False)
+
+    assert not isinstance(caught.value, LoginRefused)
 
 
 async def test_a_session_waits_for_a_server_that_comes_later(server: NatsServer, key: SigningKey) -> None:

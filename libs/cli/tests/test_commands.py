@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from aiconexus.bus.ownership import SERVICES
 from aiconexus.cli.home import Home
-from aiconexus.sdk import Identity
+from aiconexus.sdk import Agent, Identity
 
 PROGRAM = (sys.executable, "-c", "import sys; from aiconexus.cli.main import app; sys.exit(app())")
 STRANGER = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK"
@@ -202,6 +203,27 @@ def test_no_platform_there_is_its_own_status(tmp_path: Path, url: str) -> None:
 
     assert (3, "") == (done.returncode, done.stdout)
     assert "the platform does not answer" in done.stderr
+
+
+def test_a_void_key_is_told_apart_from_a_platform_that_is_away(home: Path, tmp_path: Path) -> None:
+    """Whoever speaks with a key that was revoked learns that the login failed, and with which key."""
+    key = tmp_path / "void.key"
+    identity = Identity.create(key)
+    url = json.loads((home / "endpoints.json").read_text())["ws"]
+
+    async def revoke() -> None:
+        agent = Agent(identity, url, state=":memory:")
+        await agent.start()
+        await agent.wait_online(10)
+        await agent.revoke("lost")
+
+    asyncio.run(revoke())
+    native = aiconexus("agents", "--identity", str(key), home=home)
+    edge = aiconexus("agents", "--identity", str(key), "--url", url, home=home)
+
+    assert (4, 4) == (native.returncode, edge.returncode)
+    assert f"does not let this key in: it was revoked, or identity is away ({key})" in native.stderr
+    assert "key_revoked" in edge.stderr
 
 
 def test_init_prepares_a_home_twice(tmp_path: Path) -> None:

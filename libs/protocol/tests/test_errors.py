@@ -41,6 +41,7 @@ CASES: dict[AiconexusError, str] = {
     errors.JobEnded("j", "done"): "job 'j' is done",
     errors.TooManyJobs(1000, 250): "1000 jobs are open; try again in 250 ms",
     errors.BusUnavailable(["nats://a", "nats://b"], "refused"): "no bus at nats://a, nats://b: refused",
+    errors.LoginRefused(["nats://a"], "no"): "no login at nats://a: no",
     errors.NoResponders("s"): "nobody serves s",
     errors.RequestTimedOut("s", 2.5): "no answer from s within 2.5 s",
     errors.StreamRefused("s", 10077, "full"): "JetStream refused s: full (10077)",

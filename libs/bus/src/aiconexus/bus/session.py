@@ -19,7 +19,7 @@ from nats.aio.subscription import Subscription as ClientSubscription
 from aiconexus.bus.client import LOGIN_ERRORS, Handler, HealingClient, Incoming
 from aiconexus.bus.nkeys import user_nkey
 from aiconexus.bus.replies import Replies
-from aiconexus.protocol.errors import BusUnavailable, NoResponders, RequestTimedOut
+from aiconexus.protocol.errors import BusUnavailable, LoginRefused, NoResponders, RequestTimedOut
 from aiconexus.protocol.keys import SigningKey
 
 __all__ = ["Handler", "Incoming", "Session", "Subscription"]
@@ -152,7 +152,7 @@ class Session:
             on_error: A server's complaint or a handler's exception.
 
         Raises:
-            BusUnavailable: Unless ``forever``, if no server accepts us.
+            BusUnavailable: Unless ``forever``, if no server accepts us; ``LoginRefused`` if one is there.
 
         """
         client = HealingClient()
@@ -181,7 +181,8 @@ class Session:
                 await (connect if forever else _unless(events.refused, _proved(client, connect)))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             await client.close()
-            raise BusUnavailable(urls, str(events.last or error) or "no answer") from error
+            unavailable = LoginRefused if events.refused.is_set() else BusUnavailable
+            raise unavailable(urls, str(events.last or error) or "no answer") from error
         events.up.set()
         return cls(client, urls, events.up)
 

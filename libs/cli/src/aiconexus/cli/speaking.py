@@ -9,7 +9,7 @@ from typing import Any
 from aiconexus.cli.failure import Exit, Failure
 from aiconexus.cli.home import Home
 from aiconexus.cli.options import platform_url
-from aiconexus.protocol.errors import BusUnavailable, Refused
+from aiconexus.protocol.errors import BusUnavailable, LoginRefused, Refused
 from aiconexus.sdk import Agent, Identity
 
 CONNECT_SECONDS = 6.0
@@ -59,6 +59,10 @@ async def connected(agent: Agent) -> AsyncIterator[Agent]:
     try:
         await agent.start()
         await _first_of(agent, failed)
+    except LoginRefused as error:
+        await agent.close()
+        sentence = f"the platform does not let this key in: it was revoked, or identity is away ({agent.identity.path})"
+        raise Failure(sentence, Exit.REFUSED) from error
     except BusUnavailable as error:
         await agent.close()
         reason = error.reason.partition("\n")[0][:REASON_CHARACTERS]

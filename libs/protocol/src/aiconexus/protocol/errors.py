@@ -9,7 +9,7 @@ AiconexusError
 ├── SessionError    Refused · TooManyConnections · TakenOver
 ├── DeliveryError   MailboxFull · RateLimited · NotAcknowledged · HandlerFailed · HandlerInterrupted · NoHandler
 │                   · CallCancelled · StreamGap · NoHolder · UnknownJob · JobEnded · TooManyJobs
-├── BusError        BusUnavailable · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
+├── BusError        BusUnavailable · LoginRefused · NoResponders · RequestTimedOut · StreamRefused · WrongRevision
 ├── SignalingError  in ``direct_errors``: what goes wrong on the way to a direct channel and in it
 ├── SettingsError
 ├── InvalidPolicy
@@ -415,6 +415,17 @@ class BusUnavailable(BusError):
 
     def __str__(self) -> str:
         return f"no bus at {', '.join(self.urls)}: {self.reason}"
+
+
+class LoginRefused(BusUnavailable):
+    """
+    A server is there and does not let us in.
+
+    It does not say why: the key may be void, or whoever decides may be away.
+    """
+
+    def __str__(self) -> str:
+        return f"no login at {', '.join(self.urls)}: {self.reason}"
 
 
 class NoResponders(BusError):
