@@ -1,112 +1,129 @@
-"""An agent that is closed has closed every socket of its direct connections, whatever was going on."""
+"""Who takes leave is gone, however far the way to a connection had come."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.integration.direct_agents import connected
+from aioice import stun
+from tests.integration.direct_agents import Told, connected, incidents_of
+from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host, host_of
 
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.errors import AiconexusError, Refused
-from aiconexus.sdk import Agent
-from aiconexus.sdk.direct.connection import Connection
+from aiconexus.protocol.direct_errors import ConnectionFailed
+from aiconexus.protocol.signal_bodies import Bye, IceServer
+from aiconexus.sdk import Direct
+from aiconexus.sdk.direct.states import ConnectionState, IceState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PHASES = ("servers", "gathering", "offering", "connecting", "opening", "hello")
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents, and closes them at the end of the test."""
+    """Makes agents."""
     async with host_of(platform, tmp_path) as host:
         yield host
 
 
-def sockets_now() -> set[Path]:
-    """Those that this process has open."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_socket():
-                found.add(path.readlink())
-    return found
+@pytest_asyncio.fixture(loop_scope="module")
+async def hand(host: Host) -> AsyncIterator[Hand]:
+    """An agent that speaks by hand."""
+    hand = Hand(await host.open(host.make(direct=by_hand())))
+    yield hand
+    await hand.close()
 
 
-async def connections_of(agent: Agent) -> set[Connection]:
-    """Those that an agent has not closed yet."""
-    assert agent._engine is not None
-    return (await agent._engine.door.peers()).local.connections
+class Server(asyncio.DatagramProtocol):
+    """Something at the address of a STUN or TURN server."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.answers = False
+        self.heard = asyncio.Event()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.heard.set()
+        request = stun.parse_message(data)
+        if self.answers and request.message_method == stun.Method.BINDING:
+            answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
+            self.transport.sendto(bytes(answer), addr)
 
 
-async def reach(agent: Agent, did: str, phase: str, steps: int) -> None:
-    """Wait until a negotiation has come so far, and some turns of the loop longer."""
-    async with asyncio.timeout(SECONDS):
-        while (peer := agent.peer(did)) is None or peer._relation.phase != phase:
-            await asyncio.sleep(0)
-    for _ in range(steps):
-        await asyncio.sleep(0)
+@asynccontextmanager
+async def server() -> AsyncIterator[tuple[Server, int]]:
+    """One on a free port."""
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(Server, local_addr=("127.0.0.1", 0))
+    try:
+        yield protocol, transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
 
 
-@pytest.mark.parametrize("steps", [0, 3, 6, 9, 12])
-@pytest.mark.parametrize("phase", PHASES)
-async def test_agents_that_close_in_the_midst_leave_nothing(host: Host, phase: str, steps: int) -> None:
-    """However far a connection has come, both ends leave no socket, no task, and no coroutine that nobody awaited."""
-    tasks, sockets = asyncio.all_tasks(), sockets_now()
+async def test_offer_that_was_taken_back_is_not_answered(host: Host, hand: Hand) -> None:
+    """Whoever leaves while the other side still looks for servers hears no more of it, and is not waited for."""
+    async with server() as (silent, port):
+        direct = Direct(ice_servers=(IceServer(urls=(f"stun:127.0.0.1:{port}",)),))
+        alice = await host.open(host.make(direct=direct))
+        noted = incidents_of(alice)
+        await hand.offer(alice.did)
+        async with asyncio.timeout(SECONDS):
+            await silent.heard.wait()
+        await hand.agent.signal(alice.did, Bye(session=hand.session))
+        await noted.wait_for("connection_failed")
+
+    assert {} == alice.peers
+    bye = await hand.heard_bye()
+    assert (hand.session, "connection_failed") == (bye.session, bye.problem)
+
+
+def without_candidates(text: str) -> str:
+    """A description that leads nowhere."""
+    honest = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("a=candidate:"))
+    return honest.replace("a=ice-ufrag", "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\na=ice-ufrag", 1)
+
+
+async def test_who_has_left_is_not_asked_again_with_turn(host: Host, hand: Hand) -> None:
+    """A BYE without a problem is the end, also where a TURN server might have helped."""
+    async with server() as (turn, port):
+        turn.answers = True
+        url = f"turn:127.0.0.1:{port}?transport=udp"
+        direct = Direct(ice_servers=(IceServer(urls=(url,), username="a", credential="b"),))
+        alice = await host.open(host.make(direct=direct))
+        checking = Told()
+
+        def watched(text: str) -> str:
+            alice.peers[hand.agent.did].on_ice_state(checking)
+            return without_candidates(text)
+
+        connecting = asyncio.create_task(alice.connect_to(hand.agent.did))
+        await hand.answer(alice.did, watched)
+        await checking.wait_for(IceState.CHECKING)
+        await hand.agent.signal(alice.did, Bye(session=hand.session, reason="enough"))
+        with pytest.raises(ConnectionFailed, match="enough"):
+            await connecting
+
+    assert {} == alice.peers
+    assert hand.signals.empty()
+
+
+async def test_ice_of_a_peer_that_is_closed_is_closed(host: Host) -> None:
+    """Both ends are told so, and see it afterwards."""
     alice, bob = await host.open(host.make()), await host.open(host.make())
-    connecting = asyncio.create_task(alice.connect_to(bob.did))
-    await reach(alice, bob.did, phase, steps)
-    await asyncio.gather(alice.close(), bob.close())
+    peers = await connected(alice, bob)
+    told = Told(), Told()
+    for peer, each in zip(peers, told, strict=True):
+        peer.on_ice_state(each)
+    await peers[0].close()
 
-    assert set() == sockets_now() - sockets
-    assert set() == asyncio.all_tasks() - tasks - {connecting}
-    assert {} == alice.peers == bob.peers
-    with contextlib.suppress(AiconexusError):
-        await connecting
-
-
-async def test_whoever_stops_to_wait_for_the_end_does_not_stop_it(host: Host) -> None:
-    """A peer whose close is cancelled is closed nevertheless, and the agent waits for that."""
-    alice, bob = await host.open(host.make()), await host.open(host.make())
-    peer, _ = await connected(alice, bob)
-    left = await connections_of(alice)
-    assert 1 == len(left)
-    closing = asyncio.create_task(peer.close())
-    await asyncio.sleep(0)
-    closing.cancel()
-    await alice.close()
-
-    assert set() == left
-
-
-async def test_replaced_connection_is_closed_though_nobody_lets_it_run_dry(host: Host) -> None:
-    """What is cut off before its first step has its connection closed like what is cut off later."""
-    alice, bob = await host.open(host.make()), await host.open(host.make())
-    peer, _ = await connected(alice, bob)
-    left, relation = await connections_of(alice), peer._relation
-    former = relation.current
-    assert former is not None
-    relation._line._retire(former)
-    relation._line.stop()
-    async with asyncio.timeout(SECONDS):
-        await relation.wait_retired(former.session)
-
-    assert former not in left
-
-
-async def test_agent_that_is_closed_connects_to_nobody(host: Host) -> None:
-    """Neither anew, nor by a peer that it had."""
-    alice, bob = await host.open(host.make()), await host.open(host.make())
-    peer, _ = await connected(alice, bob)
-    left = await connections_of(alice)
-    await alice.close()
-
-    with pytest.raises(Refused, match="closed"):
-        await alice.connect_to(bob.did)
-    with pytest.raises(AiconexusError):
-        await peer.replace()
-    assert set() == left
+    for peer, each in zip(peers, told, strict=True):
+        await each.wait_for(IceState.CLOSED)
+        assert (ConnectionState.CLOSED, IceState.CLOSED) == (peer.state, peer.ice_state)
+        assert 1 == each.facts.count(IceState.CLOSED)

@@ -31,14 +31,18 @@ class Negotiation:
         owner: Told of the connection.
         did: The peer.
         replaces: The session that this is to take the place of.
+        proposed: The session of the offer that it is to answer.
 
     """
 
-    def __init__(self, local: Local, owner: Owner, did: str, replaces: str | None) -> None:
+    def __init__(
+        self, local: Local, owner: Owner, did: str, replaces: str | None, *, proposed: str | None = None
+    ) -> None:
         self._local = local
         self._owner = owner
         self._did = did
         self._replaces = replaces
+        self._proposed = proposed
         self.ours = False
         self.reason = ""
         self.connection: Connection | None = None
@@ -53,7 +57,7 @@ class Negotiation:
     @property
     def session(self) -> str | None:
         """Which session it is about at present."""
-        return None if self.connection is None else self.connection.session
+        return self._proposed if self.connection is None else self.connection.session
 
     def abandon(self, error: AiconexusError) -> None:
         """Stop: whoever runs it gets the error."""

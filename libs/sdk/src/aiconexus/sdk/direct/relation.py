@@ -93,7 +93,7 @@ class Relation:
     @property
     def pending_session(self) -> str | None:
         """Its session."""
-        return None if self.pending is None else self.pending.session
+        return None if self._next is None else self._next.session
 
     @property
     def is_negotiating(self) -> bool:
@@ -108,6 +108,8 @@ class Relation:
     @property
     def ice_state(self) -> IceState:
         """Where ICE stands."""
+        if self.state in ENDED:
+            return IceState(self.state)
         connection = self.current or self.pending
         return IceState.NEW if connection is None else connection.ice_state
 
@@ -185,7 +187,7 @@ class Relation:
                 return
             self._next = None
             under_way.abandon(ConnectionFailed(self.did, "offering", "another offer took its place"))
-        negotiation = self._begin()
+        negotiation = self._begin(proposed=proposal.session)
         self._run(negotiation, lambda: negotiation.answer(proposal))
 
     def take_answer(self, answer: Answer) -> None:
@@ -212,8 +214,8 @@ class Relation:
 
     def take_bye(self, bye: Bye) -> None:
         """The other side has given up a session, or left."""
-        if self.pending is not None and self.pending.session == bye.session:
-            self.pending.end(_error_of(self.did, bye))
+        if self._next is not None and self._next.session == bye.session:
+            self._next.abandon(_error_of(self.did, bye))
         elif self.current is not None and self.current.session == bye.session:
             if bye.problem is None:
                 self.note_left(bye.reason or CLOSE)
@@ -288,8 +290,8 @@ class Relation:
 
     # Inside
 
-    def _begin(self) -> Negotiation:
-        self._next = Negotiation(self.local, self, self.did, self.session)
+    def _begin(self, proposed: str | None = None) -> Negotiation:
+        self._next = Negotiation(self.local, self, self.did, self.session, proposed=proposed)
         metrics.note_attempted()
         self.happen(Happening.ATTEMPT)
         return self._next
@@ -306,6 +308,7 @@ class Relation:
             return
         if self._next is not negotiation or not connection.is_open:
             self.local.bury(connection)
+            await self._note_failed(negotiation, ConnectionFailed(self.did, "open", "it ended at once"))
             return
         metrics.note_established(asyncio.get_running_loop().time() - began)
         self._adopt(connection, negotiation.reason)
@@ -316,11 +319,11 @@ class Relation:
         self.local.budget.give_back(self.did)
         self._line.adopt(connection, reason)
         self.happen(Happening.ESTABLISHED)
-        connection.flush()
         if not self._was_connected:
             self._was_connected = True
             self._on_connected(self)
         self._waiting.wake()
+        connection.flush()
 
     async def _note_failed(self, negotiation: Negotiation, error: AiconexusError) -> None:
         if self._next is not negotiation:
@@ -343,11 +346,14 @@ class Relation:
         """Be over: nothing comes back."""
         if self.state in ENDED:
             return
+        ice_state = self.ice_state
         under_way, self._next = self._next, None
         if under_way is not None:
             under_way.abandon(error)
         self._line.stop()
         self.happen(happening)
+        if self.ice_state is not ice_state:
+            self.hooks.tell("ice_state", self.ice_state)
         self.monitor.close()
         self.channels.close(str(error))
         self._waiting.wake(error)
