@@ -108,7 +108,9 @@ async def test_refused_by_accept(host: Host, alice: Agent) -> None:
 async def test_peer_that_never_answers_ends_with_the_phase(host: Host) -> None:
     """Without an answer the attempt ends at its deadline, and the error says how far it got."""
     alice = await host.open(host.make(direct=Direct(connect_seconds=1.0)))
-    bob = await host.open(host.make(direct=by_hand()))
+    bob = host.make(direct=by_hand())
+    listening(bob, "OFFER")
+    await host.open(bob)
     with pytest.raises(ConnectionFailed) as failed:
         await alice.connect_to(bob.did)
 
@@ -119,7 +121,9 @@ async def test_peer_that_never_answers_ends_with_the_phase(host: Host) -> None:
 
 async def test_caller_that_waits_no_longer_gets_the_phase(host: Host, alice: Agent) -> None:
     """The time-out of the call counts, too."""
-    bob = await host.open(host.make(direct=by_hand()))
+    bob = host.make(direct=by_hand())
+    listening(bob, "OFFER")
+    await host.open(bob)
     with pytest.raises(ConnectionFailed) as failed:
         await alice.connect_to(bob.did, timeout=0.5)
 
@@ -158,6 +162,16 @@ async def test_direct_may_be_switched_off(host: Host, alice: Agent) -> None:
 
     assert isinstance(offer, Offer)
     assert {} == bob.peers
+
+
+async def test_agent_without_direct_connections_says_so(host: Host, alice: Agent) -> None:
+    """Where they are switched off and nobody handles offers, whoever offers hears it at once."""
+    bob = await host.open(host.make(direct=by_hand()))
+    with pytest.raises(RemoteProblem, match="opens no direct connections") as refused:
+        await alice.connect_to(bob.did)
+
+    assert "refused" == refused.value.error.problem
+    assert {} == alice.peers
 
 
 async def test_handler_of_the_application_goes_first(host: Host, alice: Agent) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from aiconexus.protocol.bodies import Body
-from aiconexus.protocol.errors import EnvelopeError, IdentityError, InvalidSignature, Refused
+from aiconexus.protocol.errors import AiconexusError, EnvelopeError, IdentityError, InvalidSignature, Refused
+from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.seal import Codec, Sealed, peek
 from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, IceServers, Incident, ListServers, Noted, Offer
 from aiconexus.sdk.crew import Crew
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 WAITING_MAX = 256
 SIGNALS = (Offer, Answer, IceCandidate, Bye)
+REFUSED = problem_of(Refused("")).name
 
 
 class Door:
@@ -81,6 +83,7 @@ class Door:
         self._opening = asyncio.Lock()
         self._waiting: deque[Delivery] = deque()
         self._closed = False
+        self._declining = 0
         report = self._report if settings.report else None
         self.incidents = Incidents(rows, notices.incident, report, self._crew)
 
@@ -106,6 +109,9 @@ class Door:
 
     def take(self, delivery: Delivery) -> bool:
         """Take a live envelope of another agent; returns whether it was one for us."""
+        if self._is_unwanted(delivery.body):
+            self._decline(delivery)
+            return True
         if not self._is_ours(delivery.body):
             return False
         if self._peers is not None:
@@ -149,6 +155,25 @@ class Door:
         if body.session is None and not isinstance(body, Offer):
             return False
         return self._handlers.find(body.TYPE) is None
+
+    def _is_unwanted(self, body: Body) -> bool:
+        return not self.settings.enabled and isinstance(body, Offer) and self._handlers.find(Offer.TYPE) is None
+
+    def _decline(self, delivery: Delivery) -> None:
+        """Say no at once, so that nobody waits for an answer; those whom it does not reach wait for their deadline."""
+        if self._declining < WAITING_MAX and isinstance(delivery.body, Offer):
+            self._declining += 1
+            session = delivery.body.session or delivery.id
+            bye = Bye(session=session, reason="the agent opens no direct connections", problem=REFUSED)
+            self._crew.start(self._say_bye(delivery.sender, bye), "direct-decline")
+
+    async def _say_bye(self, did: str, bye: Bye) -> None:
+        try:
+            await self._signal(did, bye)
+        except AiconexusError:
+            return
+        finally:
+            self._declining -= 1
 
     async def _open_for_waiting(self) -> None:
         peers = await self.peers()

@@ -19,7 +19,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     The settings of the direct path; every mistake is named at once.
 
     Args:
-        enabled: Whether offers are answered; without it they reach the application's own handlers.
+        enabled: Whether offers are answered; without it they reach the application's own handler of OFFER, and where
+            there is none they are declined.
         policy: ``relay`` lets no candidate out that would tell where we are: all goes through TURN.
         accept: Says of each DID whether its offers are answered; None answers all that the platform forwards.
         ice_servers: STUN and TURN servers; None asks signaling, an empty tuple uses none.
