@@ -5,27 +5,23 @@ What is hostile about them is in the tests; here is only how bytes get to the pl
 """
 
 import asyncio
-import base64
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
-import msgspec
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.testing import new_key
-from aiconexus.protocol import subjects, text
-from aiconexus.protocol.bodies import Body, Challenge, Error, PlatformInfo, Register, Registered
+from aiconexus.edge.testing import ANSWER_SECONDS, BINARY, FRAME_MAX_BYTES, SocketAgent
+from aiconexus.protocol import subjects
+from aiconexus.protocol.bodies import Body, Error, PlatformInfo, Register, Registered
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
-from aiconexus.protocol.seal import Codec, Letter, Sealed, compose, split, unseal
-
-ANSWER_SECONDS = 10.0
-BINARY, TEXT = "aiconexus.v1", "ioap.v1"
+from aiconexus.protocol.seal import Codec, Letter, compose, unseal
 
 
 def sealed(key: SigningKey, body: Body, to: str | None, **fields: Any) -> bytes:
@@ -122,47 +118,8 @@ class Told(NamedTuple):
     code: int
 
 
-class SocketStranger:
-    """
-    A WebSocket to an edge.
-
-    Args:
-        key: Its own.
-        socket: Its connection.
-        nonce: Of the edge's CHALLENGE.
-        services: Who is who, as the CHALLENGE says.
-
-    """
-
-    def __init__(
-        self, key: SigningKey, socket: aiohttp.ClientWebSocketResponse, nonce: str, services: dict[str, str]
-    ) -> None:
-        self.key = key
-        self.socket = socket
-        self.nonce = nonce
-        self.services = services
-
-    @property
-    def codec(self) -> Codec:
-        """What its subprotocol writes."""
-        return Codec.JSON if self.socket.protocol == TEXT else Codec.MSGPACK
-
-    def registration(self, **fields: Any) -> bytes:
-        """The REGISTER that the edge wants, as sealed bytes; fields of the body may be replaced."""
-        body = {"public_key": key_text_of(self.key.did), "challenge": self.nonce} | fields
-        return sealed(self.key, Register(**body), self.services["identity"], codec=self.codec)
-
-    def sealed(self, body: Body, to: str, **fields: Any) -> bytes:
-        """Something to say, in the codec of the subprotocol."""
-        return sealed(self.key, body, to, **({"codec": self.codec} | fields))
-
-    async def send(self, data: bytes) -> None:
-        """Send sealed bytes as the frame that they are in this subprotocol."""
-        if self.codec is Codec.MSGPACK:
-            await self.socket.send_bytes(data)
-            return
-        parts = split(data, len(data))
-        await self.socket.send_str(text.frame_of(parts.payload, parts.signature).decode())
+class SocketStranger(SocketAgent):
+    """A WebSocket to an edge."""
 
     async def send_raw(self, data: bytes) -> None:
         """Send any bytes as a frame of the subprotocol's kind."""
@@ -171,34 +128,15 @@ class SocketStranger:
         else:
             await self.socket.send_str(data.decode(errors="replace"))
 
-    async def next(self) -> Letter:
-        """The next envelope, verified."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            message = await self.socket.receive()
-        assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), message
-        return unseal(_sealed_in(message.data), REPLY_MAX_BYTES)
-
-    async def ask(self, data: bytes) -> Letter:
-        """Send sealed bytes and await the next envelope."""
-        await self.send(data)
-        return await self.next()
-
     async def told(self) -> "Told":
         """Read until the edge closes."""
         problems: set[str] = set()
         async with asyncio.timeout(ANSWER_SECONDS):
             async for message in self.socket:
-                body = unseal(_sealed_in(message.data), REPLY_MAX_BYTES).body
+                body = self.read(message.data).body
                 if isinstance(body, Error):
                     problems.add(body.problem)
         return Told(problems, self.socket.close_code or 0)
-
-    async def ending(self) -> int:
-        """The code with which the edge closes."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            async for _ in self.socket:
-                pass
-        return self.socket.close_code or 0
 
 
 @asynccontextmanager
@@ -215,29 +153,14 @@ async def websocket(
     connector = aiohttp.TCPConnector(socket_factory=_small(receive_buffer)) if receive_buffer else None
     async with (
         aiohttp.ClientSession(connector=connector) as session,
-        session.ws_connect(url, protocols=[protocol], max_msg_size=4 * REPLY_MAX_BYTES) as socket,
+        session.ws_connect(url, protocols=[protocol], max_msg_size=FRAME_MAX_BYTES) as socket,
     ):
-        challenge = (await SocketStranger(key, socket, "", {}).next()).body
-        assert isinstance(challenge, Challenge)
-        platform = unseal(challenge.platform).body
-        assert isinstance(platform, PlatformInfo)
-        stranger = SocketStranger(key, socket, challenge.nonce, platform.services)
+        stranger = SocketStranger(key, socket)
+        await stranger.greet()
         if register:
-            answer = await stranger.ask(stranger.registration())
+            answer = await stranger.exchange(stranger.registration())
             assert isinstance(answer.body, Registered), answer.body
         yield stranger
-
-
-def _sealed_in(frame: bytes | str) -> bytes | Sealed:
-    """The sealed envelope in a frame of either subprotocol."""
-    if isinstance(frame, bytes):
-        return frame
-    members = msgspec.json.decode(frame)
-    if "codec" in members:
-        payload, signature = (base64.b64decode(members[name]) for name in ("payload", "signature"))
-        return Sealed(members["codec"], payload, signature)
-    payload, signature, _ = text.parts_of(frame, 4 * REPLY_MAX_BYTES)
-    return Sealed(Codec.JSON, payload, signature)
 
 
 def _small(receive_buffer: int) -> Callable[[Any], socket.socket]:

@@ -9,10 +9,11 @@ import pytest_asyncio
 from tests.integration.forgeries import FORGERIES, Forger, mail
 from tests.integration.measuring import Meter
 from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
-from tests.integration.strangers import BINARY, TEXT, NativeStranger, native, sealed, websocket
+from tests.integration.strangers import NativeStranger, native, sealed, websocket
 
 from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
+from aiconexus.edge.testing import BINARY, TEXT
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Receipt
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.seal import Codec, Letter, Sealed, unseal
@@ -34,14 +35,14 @@ async def on_nats(platform: Platform, key: SigningKey) -> AsyncIterator[Offer]:
 async def on_binary(platform: Platform, key: SigningKey) -> AsyncIterator[Offer]:
     """Over a WebSocket with binary frames."""
     async with websocket(platform.endpoints().ws, key, protocol=BINARY) as stranger:
-        yield stranger.ask
+        yield stranger.exchange
 
 
 @asynccontextmanager
 async def on_text(platform: Platform, key: SigningKey) -> AsyncIterator[Offer]:
     """Over a WebSocket with text frames."""
     async with websocket(platform.endpoints().ws, key, protocol=TEXT) as stranger:
-        yield stranger.ask
+        yield stranger.exchange
 
 
 class Way(NamedTuple):

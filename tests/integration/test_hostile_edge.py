@@ -10,10 +10,11 @@ import pytest_asyncio
 from tests.integration.forgeries import SMALL_ORDER, mail, prototype_did, resealed, small_order_did
 from tests.integration.measuring import Meter
 from tests.integration.processes import PAUSE_MAX_SECONDS, Traffic
-from tests.integration.strangers import BINARY, TEXT, NativeStranger, SocketStranger, native, sealed, websocket
+from tests.integration.strangers import NativeStranger, SocketStranger, native, sealed, websocket
 
 from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
+from aiconexus.edge.testing import BINARY, TEXT
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Ping, Register
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.did import key_text_of
@@ -149,7 +150,7 @@ async def test_garbage_before_a_handshake_ends_it(platform: Platform, protocol: 
     async with websocket(platform.endpoints().ws, protocol=protocol, register=False) as stranger:
         await stranger.send_raw(frame)
 
-        assert Close.MALFORMED == await stranger.ending()
+        assert Close.MALFORMED == (await stranger.ending())[0]
 
 
 @pytest.mark.parametrize("frame", [b"", b"\x00", b"{}", b"[" * 50_000, b'{"a":' * 10_000, os.urandom(500), b"\x93\x01"])
@@ -158,7 +159,7 @@ async def test_garbage_after_a_handshake_is_answered(platform: Platform, protoco
     async with websocket(platform.endpoints().ws, protocol=protocol) as stranger:
         await stranger.send_raw(frame)
         answer = (await stranger.next()).body
-        pong = await stranger.ask(stranger.sealed(Ping(sequence=7), stranger.services["edge"]))
+        pong = await stranger.exchange(stranger.sealed(Ping(sequence=7), stranger.services["edge"]))
 
     assert isinstance(answer, Error)
     assert ("malformed", "MALFORMED_MESSAGE") == (answer.problem, answer.code)
@@ -171,7 +172,7 @@ async def test_too_many_mistakes_end_the_connection(platform: Platform, protocol
         for _ in range(40):
             await stranger.send_raw(b"garbage")
 
-        assert Close.MALFORMED == await stranger.ending()
+        assert Close.MALFORMED == (await stranger.ending())[0]
 
 
 async def test_frame_of_the_wrong_kind_ends_the_connection(platform: Platform, protocol: str) -> None:
@@ -182,7 +183,7 @@ async def test_frame_of_the_wrong_kind_ends_the_connection(platform: Platform, p
         else:
             await stranger.socket.send_bytes(b"\x93\x01\xa0\xa0")
 
-        assert Close.MALFORMED == await stranger.ending()
+        assert Close.MALFORMED == (await stranger.ending())[0]
 
 
 async def test_huge_frame_ends_the_connection(platform: Platform, protocol: str) -> None:
@@ -190,7 +191,7 @@ async def test_huge_frame_ends_the_connection(platform: Platform, protocol: str)
     async with websocket(platform.endpoints().ws, protocol=protocol) as stranger:
         await stranger.send_raw(b"x" * 300_000)
 
-        assert Close.TOO_LARGE == await stranger.ending()
+        assert Close.TOO_LARGE == (await stranger.ending())[0]
 
 
 @pytest.mark.parametrize("protocols", [[], ["chat"], ["ioap.v2", "aiconexus.v9"]])
@@ -224,7 +225,7 @@ async def test_recorded_frames_are_worthless_elsewhere(
             honest.sealed(Fetch(), honest.services["relay"]),
             honest.sealed(Ping(sequence=1), honest.services["edge"]),
         ]
-        problems = [getattr((await hostile.ask(data)).body, "problem", None) for data in recorded]
+        problems = [getattr((await hostile.exchange(data)).body, "problem", None) for data in recorded]
 
     assert ["foreign_sender"] * 3 == problems
     assert before + 3 == await meter.security("foreign_sender")
@@ -235,9 +236,9 @@ async def test_request_is_answered_once(platform: Platform, protocol: str) -> No
     url, key = platform.endpoints().ws, new_key()
     async with websocket(url, key, protocol=protocol) as stranger:
         data = stranger.sealed(Fetch(), stranger.services["relay"])
-        first, second = await stranger.ask(data), await stranger.ask(data)
+        first, second = await stranger.exchange(data), await stranger.exchange(data)
     async with websocket(url, key, protocol=protocol) as stranger:
-        third = await stranger.ask(data)
+        third = await stranger.exchange(data)
 
     assert isinstance(first.body, Mail)
     assert ["replayed"] * 2 == [getattr(answer.body, "problem", None) for answer in (second, third)]

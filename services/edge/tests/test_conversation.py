@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from aiconexus.bus.testing import new_key
+from aiconexus.edge.testing import BINARY, TEXT, Place
 from aiconexus.protocol import text
 from aiconexus.protocol.bodies import (
     Ack,
@@ -37,7 +38,7 @@ from aiconexus.protocol.closing import Close
 from aiconexus.protocol.seal import Codec, Sealed, split, unseal, wrap
 from aiconexus.protocol.signal_bodies import Offer
 
-from .world import BINARY, TEXT, Agents, Edge, Place, World
+from .world import Agents, Edge, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -52,7 +53,7 @@ async def test_mail_is_stored_and_pushed(edge: Edge, agents: Agents, sender: str
     """The sender gets a RECEIPT with the place, the recipient the very payload and signature, with that place."""
     alice, bob = await agents.agent(edge, sender), await agents.agent(edge, recipient)
     data = alice.sealed(Message(content="hello"), bob.did)
-    receipt = (await alice.ask_raw(data)).body
+    receipt = (await alice.exchange(data)).body
     mail = await bob.next()
 
     assert isinstance(receipt, Receipt)
@@ -67,7 +68,7 @@ async def test_live_envelope_is_forwarded(edge: Edge, agents: Agents, sender: st
     """What nobody stores reaches a connected agent unchanged, and is no mail."""
     alice, bob = await agents.agent(edge, sender), await agents.agent(edge, recipient)
     data = alice.sealed(Offer(sdp="v=0"), bob.did)
-    receipt = (await alice.ask_raw(data)).body
+    receipt = (await alice.exchange(data)).body
     offer = await bob.next()
 
     assert isinstance(receipt, Receipt)
@@ -82,7 +83,7 @@ async def test_mailbox_is_fetched_and_acknowledged(edge: Edge, agents: Agents, p
     alice, bob = await agents.agent(edge), await agents.agent(edge, protocol)
     await alice.ask(Message(content=1), bob.did)
     await bob.next()
-    letter = await bob.ask_raw(bob.sealed(Fetch(), bob.services["relay"]))
+    letter = await bob.exchange(bob.sealed(Fetch(), bob.services["relay"]))
     assert isinstance(letter.body, Mail)
     acked = await bob.ask(Ack(upto=letter.body.items[-1].sequence), bob.services["relay"])
     left = await bob.ask(Fetch(), bob.services["relay"])
@@ -98,7 +99,7 @@ async def test_every_service_answers_a_ping(edge: Edge, agents: Agents, protocol
     """PONG echoes the sequence, signed by who was asked."""
     agent = await agents.agent(edge, protocol)
     asked = [agent.services[name] for name in ("identity", "relay", "edge")]
-    letters = [await agent.ask_raw(agent.sealed(Ping(sequence=7), did)) for did in asked]
+    letters = [await agent.exchange(agent.sealed(Ping(sequence=7), did)) for did in asked]
 
     assert [(Pong(sequence=7), did) for did in asked] == [(each.body, each.envelope.sender) for each in letters]
 
@@ -173,7 +174,7 @@ async def test_revoked_key_is_shown_out_for_good(edge: Edge, agents: Agents, pro
     assert isinstance(await agent.ask(Revoke(), agent.services["identity"]), Revoked)
     assert Close.REFUSED == (await agent.ending())[0]
     again = await agents.stranger(edge, protocol, agent.key)
-    answer = await again.ask_raw(again.registration())
+    answer = await again.exchange(again.registration())
 
     assert isinstance(answer.body, Error)
     assert ("key_revoked", again.services["identity"]) == (answer.body.problem, answer.envelope.sender)
@@ -253,8 +254,8 @@ async def test_replayed_ping_is_refused(edge: Edge, agents: Agents) -> None:
     """What the edge handles itself counts once."""
     agent = await agents.agent(edge)
     ping = agent.sealed(Ping(sequence=1), agent.services["edge"])
-    await agent.ask_raw(ping)
-    answer = (await agent.ask_raw(ping)).body
+    await agent.exchange(ping)
+    answer = (await agent.exchange(ping)).body
 
     assert isinstance(answer, Error)
     assert "replayed" == answer.problem
@@ -267,7 +268,7 @@ async def test_tampered_frame_is_refused(edge: Edge, agents: Agents) -> None:
     for number, service in enumerate(("edge", "relay")):
         sealed = split(agent.sealed(Ping(sequence=number), agent.services[service]))
         broken = bytes((sealed.signature[0] ^ 1,)) + sealed.signature[1:]
-        answers.append((await agent.ask_raw(wrap(Sealed(sealed.codec, sealed.payload, broken)))).body)
+        answers.append((await agent.exchange(wrap(Sealed(sealed.codec, sealed.payload, broken)))).body)
 
     assert ["invalid_signature"] * 2 == [answer.problem for answer in answers if isinstance(answer, Error)]
 
@@ -310,7 +311,7 @@ async def test_order_of_one_sender_is_kept(edge: Edge, agents: Agents) -> None:
 async def test_unknown_recipient_is_reported(edge: Edge, agents: Agents) -> None:
     """The relay's ERROR reaches the sender as the relay signed it."""
     agent = await agents.agent(edge)
-    letter = await agent.ask_raw(agent.sealed(Message(content=1), new_key().did))
+    letter = await agent.exchange(agent.sealed(Message(content=1), new_key().did))
 
     assert isinstance(letter.body, Error)
     assert ("unknown_agent", agent.services["relay"]) == (letter.body.problem, letter.envelope.sender)

@@ -75,7 +75,7 @@ async def test_absent_identity_lets_nobody_in_and_nobody_down(world: World, agen
         await world.platform.kill("identity")
         try:
             stranger = await agents.stranger(edge)
-            refusal = (await stranger.ask_raw(stranger.registration())).body
+            refusal = (await stranger.exchange(stranger.registration())).body
             await leaver.socket.close()
             receipt = await alice.ask(Message(content=1), bob.did)
             listing = await alice.ask(Discover(), alice.services["identity"])

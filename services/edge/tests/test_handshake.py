@@ -7,12 +7,13 @@ import pytest
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.testing import new_key
+from aiconexus.edge.testing import BINARY, TEXT
 from aiconexus.protocol.bodies import Discover, Error, Message, Register
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.seal import Codec, Sealed, compose, split, unseal, wrap
 
-from .world import BINARY, TEXT, Agents, Edge, World
+from .world import Agents, Edge, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -23,7 +24,7 @@ both = pytest.mark.parametrize("protocol", [BINARY, TEXT])
 async def test_agent_that_proves_its_key_is_registered(edge: Edge, agents: Agents, protocol: str) -> None:
     """REGISTERED names the session and the limits, and is identity's word to this agent."""
     agent = await agents.stranger(edge, protocol)
-    letter = await agent.ask_raw(agent.registration(name="ada", capabilities=("text.count",)))
+    letter = await agent.exchange(agent.registration(name="ada", capabilities=("text.count",)))
 
     assert ("REGISTERED", agent.services["identity"], agent.did) == (
         letter.envelope.type,
@@ -49,7 +50,7 @@ async def test_wrong_register_is_refused(
 ) -> None:
     """A REGISTER that proves nothing gets a sealed ERROR from the edge, and the connection ends with its code."""
     agent = await agents.stranger(edge, protocol)
-    letter = await agent.ask_raw(agent.registration(**fields))
+    letter = await agent.exchange(agent.registration(**fields))
 
     assert isinstance(letter.body, Error)
     assert agent.services["edge"] == letter.envelope.sender
@@ -61,7 +62,7 @@ async def test_forged_register_is_refused(edge: Edge, agents: Agents) -> None:
     agent = await agents.stranger(edge)
     forged = split(agent.registration())
     victim = agent.sealed(Register(public_key="x"), agent.services["identity"], key=new_key())
-    answer = await agent.ask_raw(wrap(Sealed(forged.codec, split(victim).payload, forged.signature)))
+    answer = await agent.exchange(wrap(Sealed(forged.codec, split(victim).payload, forged.signature)))
 
     assert isinstance(answer.body, Error)
     assert (answer.body.problem, (await agent.ending())[0]) == ("invalid_signature", Close.INVALID_SIGNATURE)
@@ -71,9 +72,9 @@ async def test_replayed_register_is_refused(edge: Edge, agents: Agents) -> None:
     """What was said on one connection proves nothing on another."""
     first = await agents.stranger(edge)
     register = first.registration()
-    await first.ask_raw(register)
+    await first.exchange(register)
     second = await agents.stranger(edge, key=first.key)
-    answer = await second.ask_raw(register)
+    answer = await second.exchange(register)
 
     assert isinstance(answer.body, Error)
     assert (answer.body.problem, (await second.ending())[0]) == ("invalid_signature", Close.INVALID_SIGNATURE)
@@ -83,7 +84,7 @@ async def test_old_register_is_refused(edge: Edge, agents: Agents) -> None:
     """A REGISTER must be fresh, even with the right nonce."""
     agent = await agents.stranger(edge)
     body = Register(public_key=key_text_of(agent.did), challenge=agent.nonce)
-    answer = await agent.ask_raw(agent.sealed(body, agent.services["identity"], now_ms=now_ms() - 120_000))
+    answer = await agent.exchange(agent.sealed(body, agent.services["identity"], now_ms=now_ms() - 120_000))
 
     assert isinstance(answer.body, Error)
     assert (answer.body.problem, (await agent.ending())[0]) == ("stale", Close.REFUSED)
@@ -118,7 +119,7 @@ async def test_unknown_version_is_told_and_closes_unsupported(edge: Edge, agents
     register = agent.registration()
     sealed = split(register)
     other = sealed.payload.replace(b"\xa7version\x01", b"\xa7version\x02").replace(b'"1.0"', b'"2.0"')
-    letter = await agent.ask_raw(wrap(Sealed(sealed.codec, other, sealed.signature)))
+    letter = await agent.exchange(wrap(Sealed(sealed.codec, other, sealed.signature)))
 
     assert isinstance(letter.body, Error)
     assert ("unsupported_version", agent.did) == (letter.body.problem, letter.envelope.recipient)
@@ -168,8 +169,8 @@ async def test_forged_renewal_is_refused(edge: Edge, agents: Agents) -> None:
     """Nobody registers a foreign key over a live connection, nor the same words twice."""
     agent = await agents.agent(edge)
     again = agent.registration(challenge=None)
-    await agent.ask_raw(again)
-    replayed = await agent.ask_raw(again)
+    await agent.exchange(again)
+    replayed = await agent.exchange(again)
     stranger = new_key()
     body = Register(public_key=key_text_of(stranger.did))
     foreign = await agent.ask(body, agent.services["identity"], key=stranger)
@@ -183,6 +184,6 @@ async def test_codec_of_the_other_subprotocol_is_understood(edge: Edge, agents: 
     """A binary frame may hold a JSON envelope: the answer then is one, too."""
     agent = await agents.agent(edge)
     data = compose(Message(content=1), agent.key, agent.services["relay"], id_="i-1", now_ms=now_ms(), codec=Codec.JSON)
-    answer = await agent.ask_raw(data)
+    answer = await agent.exchange(data)
 
     assert (Codec.JSON, "i-1") == (answer.sealed.codec, answer.envelope.in_reply_to)

@@ -10,11 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from aiconexus.edge.testing import BINARY, TEXT
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Ping, Pong, Presence, Watch
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.limits import ENVELOPE_MAX_BYTES
 
-from .world import BINARY, TEXT, Agents, Edge, World
+from .world import Agents, Edge, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -212,7 +213,7 @@ async def test_large_frames_are_refused(edge: Edge, agents: Agents, protocol: st
     """Beyond the protocol's limit an ERROR, beyond the frame limit the close code for it."""
     agent = await agents.agent(edge, protocol)
     data = agent.sealed(Message(content="x" * ENVELOPE_MAX_BYTES), agent.did, limit=2**20)
-    answer = (await agent.ask_raw(data)).body
+    answer = (await agent.exchange(data)).body
     await agent.send(agent.sealed(Message(content="x" * 200_000), agent.did, limit=2**20))
 
     assert isinstance(answer, Error)
