@@ -106,3 +106,20 @@ async def test_only_a_channel_of_that_protocol_is_read_as_signed(host: Host) -> 
         peer.signed(plain)
     with pytest.raises(MessageTooLarge):
         await near.send(bytes(signed.MESSAGE_MAX_BYTES + 1))
+
+
+async def test_what_fits_no_envelope_is_refused_at_once(host: Host) -> None:
+    """A text counts with the bytes that it takes, nothing but bytes and text is taken, and what follows arrives."""
+    _, peer, _, far = await connected(host)
+    near, there = await opened(peer, far)
+    with pytest.raises(MessageTooLarge):
+        await near.send("€" * (signed.MESSAGE_MAX_BYTES // 2))
+    with pytest.raises(UnicodeEncodeError):
+        await near.send("\ud800")
+    with pytest.raises(TypeError):
+        await near.send([1])  # type: ignore[arg-type]
+    longest = "€" * (signed.MESSAGE_MAX_BYTES // 3)
+    await near.send(longest)
+    await near.flush()
+    async with asyncio.timeout(SECONDS):
+        assert longest == await there.receive()

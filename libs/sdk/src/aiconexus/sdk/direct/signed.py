@@ -23,6 +23,7 @@ from aiconexus.protocol.errors import (
 from aiconexus.protocol.seal import Codec, Sealed, split, unseal
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channel_config import ChannelState
+from aiconexus.sdk.direct.flow import MESSAGE_IN_UNIT_MAX_BYTES
 from aiconexus.sdk.voice import Voice
 
 PROTOCOL = "aiconexus.signed.v1"
@@ -74,16 +75,18 @@ class SignedChannel:
         Raises:
             ChannelClosed: If nothing is taken any more.
             MessageTooLarge: If it does not fit an envelope.
+            TypeError: If it is neither bytes nor text.
 
         """
-        if len(data) > MESSAGE_MAX_BYTES:
-            raise MessageTooLarge(len(data), MESSAGE_MAX_BYTES)
-        while self._pending and self._pending_bytes + len(data) > BATCH_BYTES:
+        size = _size_of(data)
+        if size > MESSAGE_MAX_BYTES:
+            raise MessageTooLarge(size, MESSAGE_MAX_BYTES)
+        while self._pending and self._pending_bytes + size > BATCH_BYTES:
             await self.flush()
         if self._error is not None or self.channel.state in (ChannelState.CLOSING, ChannelState.CLOSED):
             raise self._error or ChannelClosed(self.label)
         self._pending.append(data)
-        self._pending_bytes += len(data)
+        self._pending_bytes += size
         if self._flush is None:
             self._flush = asyncio.create_task(self._write(), name=f"signed-{self.label}")
 
@@ -144,7 +147,8 @@ class SignedChannel:
                     now_ms=now_ms(),
                 )
                 self.envelopes_sent += 1
-                if not self.channel.try_send(spoken.sealed):
+                is_long = len(spoken.sealed) > MESSAGE_IN_UNIT_MAX_BYTES
+                if is_long or not self.channel.try_send(spoken.sealed):
                     await self.channel.send(spoken.sealed)
         except ChannelClosed as error:
             self._error = error
@@ -170,6 +174,15 @@ class SignedChannel:
         self._expected += 1
         self.last = letter.sealed
         self._read.extend(body.content)
+
+
+def _size_of(data: bytes | str) -> int:
+    """Bytes in an envelope."""
+    if isinstance(data, bytes):
+        return len(data)
+    if isinstance(data, str):
+        return len(data) if data.isascii() else len(data.encode())
+    raise TypeError(f"a message is bytes or str, not {type(data).__name__}")
 
 
 def _is_batch(content: object) -> bool:
