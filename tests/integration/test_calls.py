@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, within
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening, within
 
 from aiconexus.bus.clock import new_id
 from aiconexus.protocol.bodies import ExecRequest, ExecResponse, Intent, Outcome, Policy
@@ -85,6 +85,37 @@ async def test_call_fails_over_while_nothing_has_run(host: Host) -> None:
     assert ["done"] * 8 == results
     assert ["bob"] * 8 == runs
     assert refusing.counts.read == 0
+
+
+async def test_named_call_that_moved_on_is_not_run_twice(host: Host) -> None:
+    """A holder that was gone when it was asked, and whose work another one did, does not do it when it comes back."""
+    runs: list[str] = []
+
+    def holder(label: str) -> Agent:
+        agent = host.make(label=label)
+
+        @agent.capability("movable")
+        async def work(_: dict[str, Any]) -> str:
+            runs.append(label)
+            return label
+
+        return agent
+
+    alice = await host.open(host.make())
+    gone = holder("gone")
+    async with gone:
+        assert "gone" == await alice.call(capability="movable")
+    await host.open(holder("here"))
+    # Alice still remembers the one who is gone, and no other.
+    result = await alice.call(capability="movable", timeout=SECONDS, id_=new_id())
+    back = holder("gone")
+    heard = listening(back)
+    await host.open(back)
+    await alice.send(gone.did, "after")
+    await heard.next()
+
+    assert "here" == result
+    assert ["gone", "here"] == runs
 
 
 async def test_failed_handler_is_not_run_elsewhere(host: Host) -> None:

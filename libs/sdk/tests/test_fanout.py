@@ -75,3 +75,29 @@ async def test_list_that_cannot_be_had_is_raised_as_it_is() -> None:
     """Without any recipient there is nothing to report, and the error is that of the list."""
     with pytest.raises(RequestTimedOut):
         await spread(broken_list(0), store)
+
+
+async def test_what_cannot_be_said_is_raised_as_it_is() -> None:
+    """The caller's own mistake comes unwrapped, and leaves no cancellation behind in the caller's task."""
+
+    async def refuse(did: str) -> Sent:
+        raise TypeError(did)
+
+    with pytest.raises(TypeError):
+        await spread(named("1", "2"), refuse)
+    current = asyncio.current_task()
+    assert current is not None
+    assert 0 == current.cancelling()
+
+
+async def test_limit_below_zero_is_nobody() -> None:
+    """A limit that was computed wrongly lets nothing out."""
+    report = await spread(named("1", "2"), store, -1)
+
+    assert ({}, True) == (report.stored, report.is_cut_short)
+
+
+async def named(*dids: str) -> AsyncIterator[str]:
+    """A list."""
+    for did in dids:
+        yield did

@@ -106,7 +106,7 @@ class Agent:
         """Decorator: has a callback told of errors that nobody awaits."""
         self._connecting = Connecting(lambda: self._open)
         self._expose_direct(self._connecting, notices)
-        calling = Calling(lambda: self._open)
+        calling = Calling(lambda: self._open, notices)
         self.request = calling.request
         """Send a body and await what its recipient says in reply."""
         self.call = calling.call

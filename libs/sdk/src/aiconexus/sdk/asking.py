@@ -139,26 +139,33 @@ class Asking:
             self._outbox.put(did, body, id_=id_, lifetime_ms=lifetime_ms, **fields)
         return Asked(did, id_, next_)
 
-    def move(self, name: str, number: int) -> None:
+    def move(self, name: str) -> None:
         """Nobody ran a question of ours: the next one under its name goes to somebody else, under another id."""
         known = self.rows.find(name)
         if known is not None:
-            self.rows.add(msgspec.structs.replace(known, id=f"{name}.{number}", callee=""))
+            self.rows.add(msgspec.structs.replace(known, id=new_id(), callee=""))
 
     def leave(self, asked: Asked, body: Body, terms: Terms) -> None:
         """Nobody waits any more; who gave the question a name means to come back, or cancels it expressly."""
         if terms.name is None and isinstance(body, ExecRequest | Intent):
-            self.cancel(asked.callee, asked.id)
+            self._cancel(asked.callee, asked.id, _lifetime_ms(terms))
 
-    def cancel(self, callee: str, id_: str, reason: str | None = None) -> None:
-        """Tell a callee that nobody wants its answer."""
-        if self._outbox.is_open:
-            self._outbox.put(callee, Cancel(reason=reason), in_reply_to=id_, lifetime_ms=CANCEL_MS)
+    def cancel(self, name: str, reason: str | None = None) -> None:
+        """Tell the callee of a question that has a name that nobody wants its answer."""
+        known = self.rows.find(name)
+        if known is not None and known.callee:
+            self._cancel(known.callee, known.id, known.ends_ms - now_ms(), reason)
 
     def resume(self, asked: Asked, next_: int, *, again: bool) -> None:
         """Tell a callee which chunks were taken, and whether the others are to be sent again."""
         if self._outbox.is_open:
             self._outbox.put(asked.callee, Resume(next=next_, again=again), in_reply_to=asked.id, lifetime_ms=CANCEL_MS)
+
+    def _cancel(self, callee: str, id_: str, lifetime_ms: int, reason: str | None = None) -> None:
+        # A callee that is away finds the question when it comes back, and has to find this behind it.
+        if self._outbox.is_open:
+            lifetime_ms = max(CANCEL_MS, lifetime_ms)
+            self._outbox.put(callee, Cancel(reason=reason), in_reply_to=id_, lifetime_ms=lifetime_ms)
 
     def _delivery(self, sealed: bytes) -> Delivery:
         letter = unseal(sealed)

@@ -8,12 +8,14 @@ from typing import Any
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Chunk, Progress
 from aiconexus.protocol.errors import AgentOffline, MalformedEnvelope, NoHolder, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.policy import SECONDS_MAX
 from aiconexus.sdk.asking import Terms
-from aiconexus.sdk.calls import result_of
+from aiconexus.sdk.calls import Heard, result_of
 from aiconexus.sdk.crew import cut_off
 from aiconexus.sdk.delivery import Delivery
 from aiconexus.sdk.engine import Engine
 from aiconexus.sdk.holders import never_ran
+from aiconexus.sdk.notices import Notices
 from aiconexus.sdk.reading import Reading
 
 ANSWER_SECONDS = 30.0
@@ -30,11 +32,13 @@ class Calling:
 
     Args:
         engine: The agent's, once it runs.
+        notices: Calls the application's callbacks.
 
     """
 
-    def __init__(self, engine: Callable[[], Engine]) -> None:
+    def __init__(self, engine: Callable[[], Engine], notices: Notices) -> None:
         self._engine = engine
+        self._notices = notices
 
     async def request(
         self,
@@ -54,20 +58,21 @@ class Calling:
             did: To whom.
             body: What.
             timeout: Seconds without a sign of life; each PROGRESS of the callee gives as many again.
-            ceiling: Seconds in all; ten minutes by default.
+            ceiling: Seconds in all; ten minutes by default, and never less than ``timeout``.
             id_: An id of your own: whoever asks the same again under it, also after a crash and for a day, gets the
                 first answer. Without it nobody can ask again, and who gives up cancels the request.
-            on_progress: Told what the callee says of its progress.
+            on_progress: Told what the callee says of its progress; plain or ``async``.
             fields: As for ``post``.
 
         Raises:
             RemoteProblem: If the answer is an ERROR, or the request died.
             NotAcknowledged: If no answer came in time.
             ConflictingEnvelope: If something else was asked under ``id_``.
+            ValueError: If a time is none, or no envelope can have the id.
 
         """
         terms = _terms(timeout, ceiling, id_)
-        return await self._engine().asking.ask(did, body, terms, _heard(on_progress), **fields)
+        return await self._engine().asking.ask(did, body, terms, self._heard(on_progress), **fields)
 
     async def call(
         self,
@@ -164,7 +169,7 @@ class Calling:
         last: RemoteProblem | None = None
         while True:
             callee = did or await self._next(terms, _named(capability), tried, last)
-            reading = Reading(self._engine().asking, question, terms, _heard(on_progress))
+            reading = Reading(self._engine().asking, question, terms, self._heard(on_progress))
             is_begun = False
             try:
                 with self._engine().holders.busy(callee):
@@ -182,16 +187,13 @@ class Calling:
 
     async def cancel(self, id_: str, reason: str | None = None) -> None:
         """Tell the callee of a request that has an ``id_`` of your own that nobody wants its answer any more."""
-        asking = self._engine().asking
-        known = asking.rows.find(id_)
-        if known is not None and known.callee:
-            asking.cancel(known.callee, known.id, reason)
+        self._engine().asking.cancel(id_, reason)
 
     async def _answer(
         self, did: str | None, capability: str | None, body: Body, terms: Terms, on_progress: OnProgress | None
     ) -> Delivery:
         if did is not None:
-            return await self._engine().asking.ask(did, body, terms, _heard(on_progress))
+            return await self._engine().asking.ask(did, body, terms, self._heard(on_progress))
         return await self._somebody(_named(capability), body, terms, on_progress)
 
     async def _somebody(self, capability: str, body: Body, terms: Terms, on_progress: OnProgress | None) -> Delivery:
@@ -224,7 +226,7 @@ class Calling:
         """
         engine = self._engine()
         is_taken = False
-        tell = _heard(on_progress)
+        tell = self._heard(on_progress)
 
         def hear(said: Progress | Chunk | None) -> None:
             nonlocal is_taken
@@ -235,6 +237,8 @@ class Calling:
         try:
             while not (await asyncio.wait({answer}, timeout=SILENT_SECONDS))[0] and not is_taken:
                 if not await engine.holders.is_here(callee):
+                    if terms.name is not None:
+                        engine.asking.cancel(terms.name)
                     raise AgentOffline(callee)
             return await answer
         finally:
@@ -253,26 +257,30 @@ class Calling:
         if known is not None and terms.name is not None:
             if known.callee and known.callee not in tried:
                 return known.callee
-            asking.move(terms.name, len(tried))
+            asking.move(terms.name)
         try:
             return await holders.choose(capability, tried)
         except NoHolder as error:
             raise last or error from None
 
+    def _heard(self, on_progress: OnProgress | None) -> Heard:
+        def hear(said: Progress | Chunk | None) -> None:
+            if on_progress is not None and isinstance(said, Progress):
+                # What it raises is the application's, and must not reach the mailbox that is being read.
+                self._notices.tell_one(on_progress, said)
+
+        return hear
+
 
 def _terms(timeout: float, ceiling: float | None, id_: str | None) -> Terms:
-    return Terms(timeout=timeout, ceiling=max(CEILING_SECONDS, timeout) if ceiling is None else ceiling, name=id_)
+    longest = max(CEILING_SECONDS, timeout) if ceiling is None else ceiling
+    for name, seconds in (("timeout", timeout), ("ceiling", longest)):
+        if not 0 < seconds <= SECONDS_MAX:
+            raise ValueError(f"{name} is not between 0 and {SECONDS_MAX:g} seconds: {seconds}")
+    return Terms(timeout=timeout, ceiling=longest, name=id_)
 
 
 def _named(capability: str | None) -> str:
     if capability is None:
         raise ValueError("name an agent's DID or a capability, or both")
     return capability
-
-
-def _heard(on_progress: OnProgress | None) -> Callable[[Progress | Chunk | None], None]:
-    def hear(said: Progress | Chunk | None) -> None:
-        if on_progress is not None and isinstance(said, Progress):
-            on_progress(said)
-
-    return hear

@@ -1,6 +1,7 @@
 """What an application holds in its hands: an envelope that came, and one that it sent."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Any
@@ -155,6 +156,11 @@ class Sent:
         """Whether the recipient said so."""
         return self._final.done() and not self._final.cancelled() and self._final.exception() is None
 
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether nobody has taken it yet, nor refused it."""
+        return not self._stored.done()
+
     def note_stored(self, sequence: int | None, road: str = RELAY) -> None:
         """Record what the relay answered, or that the recipient took it."""
         self.sequence = sequence
@@ -182,6 +188,8 @@ class Sent:
             self._final.exception()
 
     async def _wait(self, future: "asyncio.Future[None]", timeout_seconds: float | None) -> None:
+        if timeout_seconds is not None and math.isnan(timeout_seconds):
+            raise ValueError("a time-out is a number of seconds")
         try:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.shield(future)

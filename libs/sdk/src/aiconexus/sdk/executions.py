@@ -12,7 +12,7 @@ from aiconexus.protocol.bodies import Body, ExecRequest
 from aiconexus.protocol.call_bodies import Chunk, Progress
 from aiconexus.protocol.errors import AiconexusError, CallCancelled, NotAcknowledged
 from aiconexus.sdk.chunks import Digest, Window
-from aiconexus.sdk.delivery import Delivery
+from aiconexus.sdk.delivery import Delivery, Sent
 
 CEILING_MAX_SECONDS = 3600.0
 STALL_SECONDS = 60.0
@@ -22,7 +22,7 @@ PROGRESS_SECONDS = 0.2
 MESSAGE_CHARACTERS = 256
 PERCENT_MAX = 100
 
-Say = Callable[[Body], None]
+Say = Callable[[Body], Sent]
 """Sends something to the caller."""
 
 Put = Callable[[Chunk], int]
@@ -76,6 +76,7 @@ class Execution:
         self._last = self._deadline = self._checks_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._told = -math.inf
+        self._word: Sent | None = None
 
     @property
     def verdict(self) -> AiconexusError | None:
@@ -129,9 +130,11 @@ class Execution:
             raise ValueError(f"no share of a hundred: {percent}")
         self._allow(self._seconds)
         now = self._loop.time()
-        if now - self._told >= PROGRESS_SECONDS:
+        # While the last word has not left, a further one would only be in the way of the answer.
+        is_heard = self._word is None or not self._word.is_on_its_way
+        if is_heard and now - self._told >= PROGRESS_SECONDS:
             self._told = now
-            self._say(Progress(message=None if message is None else _line(message), percent=percent))
+            self._word = self._say(Progress(message=None if message is None else _line(message), percent=percent))
 
     async def pump(self, parts: AsyncGenerator[Any, None]) -> None:
         """Send what a handler yields, no faster than the caller takes it."""
@@ -203,7 +206,8 @@ class Call:
         """
         Tell the caller that we are at it, which gives the call more time, up to the caller's ceiling.
 
-        It may be said as often as is convenient; the caller hears it five times a second at most.
+        It may be said as often as is convenient; the caller hears it five times a second at most, and while it cannot
+        be reached the first word only.
 
         Raises:
             ValueError: If ``percent`` is not between 0 and 100.

@@ -169,10 +169,12 @@ async def spread(dids: AsyncIterator[str], say: Callable[[str], Awaitable[Sent]]
 
     Raises:
         AiconexusError: If not even the first recipients could be named.
+        TypeError: If the content is nothing that can be said; likewise ValueError and OverflowError.
 
     """
     stored: dict[str, Sent] = {}
     failed: dict[str, AiconexusError] = {}
+    defects: list[Exception] = []
     room = asyncio.Semaphore(AT_ONCE)
     count, is_cut_short, trouble = 0, False, None
 
@@ -181,13 +183,18 @@ async def spread(dids: AsyncIterator[str], say: Callable[[str], Awaitable[Sent]]
             stored[did] = await say(did)
         except AiconexusError as error:
             failed[did] = error
+        except (TypeError, ValueError, OverflowError) as error:
+            # Out of the group it would come wrapped; and in Python 3.11 that spoils the time-outs of who waits for it.
+            defects.append(error)
         finally:
             room.release()
 
     async with asyncio.TaskGroup() as tasks:
         try:
             async for did in dids:
-                if count == limit:
+                if defects:
+                    break
+                if limit is not None and count >= limit:
                     is_cut_short = True
                     break
                 await room.acquire()
@@ -196,6 +203,8 @@ async def spread(dids: AsyncIterator[str], say: Callable[[str], Awaitable[Sent]]
         except AiconexusError as error:
             # What is on its way arrives, and its sender has to know to whom.
             trouble = error
+    if defects:
+        raise defects[0]
     if trouble is not None and not count:
         raise trouble
     return Report(stored, failed, is_cut_short or trouble is not None, trouble)

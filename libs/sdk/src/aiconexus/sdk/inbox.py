@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.bodies import Ack, Acked, Body, Error, Fetch, Mail, MailItem, Receipt
+from aiconexus.protocol.bodies import Ack, Acked, Body, Fetch, Mail, MailItem
 from aiconexus.protocol.envelope import check_lifetime, check_storable
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -269,11 +269,6 @@ def open_mail(sealed: Sealed, reader: str, now: int) -> tuple[Letter, Body]:
     with contextlib.suppress(EnvelopeExpired):
         check_lifetime(envelope, now)
     return letter, letter.body
-
-
-def is_answer(body: Body) -> bool:
-    """Whether an envelope of this kind may be heeded ahead of its turn."""
-    return isinstance(body, Receipt | Error)
 
 
 def _is_remote(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from aiconexus.protocol.errors import AiconexusError, EnvelopeExpired, NotAcknow
 from aiconexus.protocol.job_bodies import Schedule, Scheduled
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.problems import problem_of
-from aiconexus.protocol.seal import Codec, unseal
+from aiconexus.protocol.seal import Codec, peek, split, unseal
 from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.delivery import Notice, Sent
 from aiconexus.sdk.discovery import Discovery
@@ -106,6 +106,7 @@ class Outbox:
         Raises:
             UnsupportedType: If mailboxes do not take it.
             EnvelopeTooLarge: If nobody would accept it.
+            MalformedEnvelope: Likewise; one without a proper id could not even be refused, and would be tried for ever.
             RateLimited: If too many wait already.
 
         """
@@ -113,7 +114,7 @@ class Outbox:
         # Whoever asked waits for an answer, and asked no faster than it is answered.
         if self.lanes.queued >= QUEUED_MAX and "in_reply_to" not in fields:
             raise RateLimited(BUSY_RETRY_MS)
-        id_, created_ms = id_ or new_id(), now_ms()
+        id_, created_ms = new_id() if id_ is None else id_, now_ms()
         ends_ms = created_ms + min(lifetime_ms or LIFETIME_MAX_MS, LIFETIME_MAX_MS)
         codec = self._discovery.guess_codec(recipient)
         with self._journal.transaction():
@@ -122,6 +123,7 @@ class Outbox:
             if lifetime_ms is not None:
                 fields["expires_ms"] = ends_ms
             spoken = self._link.services.voice.say(body, recipient, codec, **fields)
+            peek(split(spoken.sealed))
             row = OutRow(id_, recipient, body.TYPE, QUEUED, codec, spoken.sealed, ends_ms)
             if plan is not None:
                 check_room(plan, spoken.sealed, self._link.services.voice, self._link.road.codec)

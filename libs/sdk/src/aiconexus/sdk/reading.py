@@ -123,7 +123,7 @@ class Reading:
             gap = self._parts.gap
             left = min(self._sign_at + self._terms.timeout, self._last) - self._loop.time()
             if left <= 0:
-                raise NotAcknowledged(asked.id, self._terms.timeout) if gap is None else StreamGap(asked.id, *gap)
+                raise self._late(asked, gap)
             self._news.clear()
             was_answered = answer.done()
             try:
@@ -137,19 +137,28 @@ class Reading:
             if self._parts.gap is None or answer.done() is not was_answered:
                 return
 
+    def _late(self, asked: Asked, gap: tuple[int, int] | None) -> NotAcknowledged | StreamGap:
+        if self._loop.time() >= self._last:
+            return NotAcknowledged(asked.id, self._terms.ceiling)
+        return NotAcknowledged(asked.id, self._terms.timeout) if gap is None else StreamGap(asked.id, *gap)
+
     def _hear(self, said: Progress | Chunk | None) -> None:
         if isinstance(said, Chunk):
-            if self._parts.put(said):
-                self._sign_at = self._loop.time()
-                self._news.set()
-            elif self._loop.time() - self._told_at >= PATIENCE_SECONDS and self._asked is not None:
-                # What we told of it is lost, or was said to a process that is no more.
-                self._tell(self._asked)
+            self._take(said)
         elif isinstance(said, Progress):
             self._sign_at = self._loop.time()
             self._news.set()
         if self._heard is not None:
             self._heard(said)
+
+    def _take(self, chunk: Chunk) -> None:
+        # Beyond the ceiling nothing is taken in: a stream without an end would go on for ever behind a slow reader.
+        if self._loop.time() < self._last and self._parts.put(chunk):
+            self._sign_at = self._loop.time()
+            self._news.set()
+        elif self._loop.time() - self._told_at >= PATIENCE_SECONDS and self._asked is not None:
+            # What we told of it is lost, or was said to a process that is no more.
+            self._tell(self._asked)
 
     def _note_taken(self, asked: Asked, chunk: Chunk) -> None:
         next_ = self._parts.next

@@ -41,6 +41,7 @@ class Voice:
             MalformedEnvelope: If the codec cannot express it.
 
         """
-        id_ = fields.pop("id_", None) or new_id()
+        given = fields.pop("id_", None)
+        id_ = new_id() if given is None else given
         created_ms = fields.pop("now_ms", None) or now_ms()
         return Spoken(id_, compose(body, self.key, recipient, id_=id_, now_ms=created_ms, codec=codec, **fields))
