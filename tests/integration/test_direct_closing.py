@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from tests.integration.direct_agents import connected
 from tests.integration.sdk_agents import SECONDS, Host
 
+from aiconexus.cli.platform import Platform
 from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.sdk import Agent
 from aiconexus.sdk.direct.connection import Connection
+from aiconexus.sdk.direct.relation import BYE_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,6 +90,28 @@ async def test_replaced_connection_is_closed_though_nobody_lets_it_run_dry(host:
         await relation.wait_retired(former.session)
 
     assert former not in left
+
+
+async def test_platform_that_is_silent_holds_nobody(host: Host, platform: Platform) -> None:
+    """An agent leaves in the midst of its offer, and signaling does not take its word: it does not wait for long."""
+    alice, bob = await host.open(host.make()), await host.open(host.make())
+    sockets = sockets_now()
+    connecting = asyncio.create_task(alice.connect_to(bob.did))
+    await reach(alice, bob.did, "offering", 0)
+    pid = platform.pids["signaling"]
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    began = asyncio.get_running_loop().time()
+    try:
+        await alice.close()
+        took = asyncio.get_running_loop().time() - began
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    assert set() == sockets_now() - sockets
+    assert took < BYE_SECONDS + 1.5
+    with pytest.raises(AiconexusError):
+        await connecting
 
 
 async def test_agent_that_is_closed_connects_to_nobody(host: Host) -> None:

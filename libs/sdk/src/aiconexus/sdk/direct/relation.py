@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 CLOSE = "close"
 RELAY = "relay"
 REASON_CHARACTERS = 256
+BYE_SECONDS = 3.0
+"""How long a connection stays open for the sake of a word to the other side, if the platform does not answer."""
 ENDED = (ConnectionState.CLOSED, ConnectionState.FAILED)
 
 
@@ -362,8 +364,11 @@ class Relation:
     async def _leave(self, bye: Bye | None) -> None:
         """Say so, unless it was said, and close: whoever asked for it may be gone before that is done."""
         try:
-            if bye is not None:
-                await self._say_bye(bye)
+            async with asyncio.timeout(BYE_SECONDS):
+                if bye is not None:
+                    await self._say_bye(bye)
+        except TimeoutError:
+            return
         finally:
             await self._line.close()
 
