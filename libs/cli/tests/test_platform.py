@@ -86,9 +86,10 @@ async def test_a_platform_that_cannot_start_leaves_nothing_behind(tmp_path: Path
     """A service with unusable settings ends the start with its own words, and everything else stops."""
     platform = Platform(tmp_path, services=("relay",), settings={"AICONEXUS_RELAY_MAILBOX_MAX_ENVELOPES": "many"})
 
-    with pytest.raises(Failure, match=r"(?s)relay ended before it was ready.*MAILBOX_MAX_ENVELOPES"):
+    with pytest.raises(Failure, match=r"(?s)relay ended before it was ready.*MAILBOX_MAX_ENVELOPES") as caught:
         await platform.start()
 
+    assert Exit.USAGE is caught.value.status
     assert {} == platform.pids
     assert not platform.home.endpoints_file.exists()
 

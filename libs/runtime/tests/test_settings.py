@@ -236,3 +236,14 @@ def test_what_is_shown_masks_the_secrets(environ: dict[str, str]) -> None:
     assert seen["token"] is None
     assert seen["nats_urls"] == ["nats://***@one:4222", "nats://two:4222"]
     assert seen["workers"] == 4
+
+
+def test_servers_that_nobody_could_reach_are_mistakes(environ: dict[str, str]) -> None:
+    """Every text that names no server is told with the other mistakes, instead of a crash when it is connected to."""
+    environ["AICONEXUS_PROBE_NATS_URLS"] = "nats://a:4222, nats://, nats://b:99999"
+    environ["AICONEXUS_PROBE_WORKERS"] = "0"
+
+    told = mistakes_of(environ)
+
+    assert ["AICONEXUS_PROBE_NATS_URLS: no NATS URL: nats://"] == [text for text in told if text.endswith("nats://")]
+    assert 3 == len(told)

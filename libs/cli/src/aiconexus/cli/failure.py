@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from aiconexus.cli.shown import indented
 from aiconexus.protocol import direct_errors, errors
 from aiconexus.protocol.errors import AiconexusError
 
@@ -53,9 +54,11 @@ def status_of(error: BaseException) -> Exit:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What went wrong, for a person."""
-    if isinstance(error, AiconexusError):
+    """What went wrong, for a person; what others said of it cannot pass for a line of ours."""
+    if isinstance(error, Failure | errors.SettingsError):
         return str(error)
+    if isinstance(error, AiconexusError):
+        return indented(str(error))
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):

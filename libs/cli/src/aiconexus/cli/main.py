@@ -23,7 +23,7 @@ from aiconexus.cli.commands.status import status
 from aiconexus.cli.commands.topology import topology
 from aiconexus.cli.commands.up import up
 from aiconexus.cli.failure import sentence_of, status_of
-from aiconexus.cli.shown import indented, printable
+from aiconexus.cli.shown import printable
 from aiconexus.protocol.errors import AiconexusError
 
 commands = typer.Typer(
@@ -49,7 +49,6 @@ def app() -> int:
     try:
         commands()
     except (AiconexusError, OSError, TimeoutError) as error:
-        # Another agent's words may be in it.
-        sys.stderr.write(f"aiconexus: {printable(indented(sentence_of(error)))}\n")
+        sys.stderr.write(f"aiconexus: {printable(sentence_of(error))}\n")
         return status_of(error)
     return 0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiconexus.cli.child import Child
-from aiconexus.cli.failure import Failure
+from aiconexus.cli.failure import Exit, Failure
 from aiconexus.cli.logview import words_of
 
 FIRST_DELAY_SECONDS = 0.2
@@ -40,6 +40,7 @@ class Part:
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._ends = 0
+        self._status: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -65,7 +66,8 @@ class Part:
             async with asyncio.timeout(patience_seconds):
                 while not (self._child and self._child.pid and await self._probe(self._child)):
                     if self._ends != ends:
-                        raise Failure(self._told(f"{self.name} ended before it was ready"))
+                        kind = Exit.USAGE if self._status == SETTINGS_STATUS else Exit.FAILED
+                        raise Failure(self._told(f"{self.name} ended before it was ready"), kind)
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError as error:
             raise Failure(self._told(f"{self.name} was not ready after {patience_seconds:g} s")) from error
@@ -94,7 +96,7 @@ class Part:
         delay = FIRST_DELAY_SECONDS
         while self._child is not None:
             started = loop.time()
-            status = await self._child.wait()
+            status = self._status = await self._child.wait()
             self._ends += 1
             if status == SETTINGS_STATUS:
                 self._on_line(self.name, "ended: its settings are not usable")

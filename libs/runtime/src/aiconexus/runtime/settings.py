@@ -7,13 +7,14 @@ inherit.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import FieldInfo, fields
 
+from aiconexus.bus.urls import check_server
 from aiconexus.protocol.errors import SettingsError
 from aiconexus.runtime.values import Mistake, masked, secret_kind, secret_value, typed_value
 from aiconexus.runtime.variables import SETTINGS_FILE, Given, given, prefix_of, unknown
@@ -93,6 +94,7 @@ def load(settings_class: type[S], service: str, environ: Mapping[str, str] | Non
     known = {_variable(prefix, field): field for field in fields(settings_class)}
     mistakes += unknown(prefix, present, [*known, prefix + SETTINGS_FILE])
     values = _values(known, present, mistakes)
+    mistakes += _wrong_servers(f"{prefix}NATS_URLS", values.get("nats_urls", ()))
     if mistakes:
         raise SettingsError(mistakes)
     try:
@@ -109,6 +111,16 @@ def shown(settings: ServiceSettings) -> dict[str, Any]:
 def _variable(prefix: str, field: FieldInfo) -> str:
     name = prefix + field.name.upper()
     return name if secret_kind(field.type) is None else name + "_FILE"
+
+
+def _wrong_servers(name: str, urls: Sequence[str]) -> list[str]:
+    mistakes: list[str] = []
+    for url in urls:
+        try:
+            check_server(url)
+        except ValueError as error:
+            mistakes.append(f"{name}: {error}")
+    return mistakes
 
 
 def _values(known: Mapping[str, FieldInfo], present: Mapping[str, Given], mistakes: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
+from aiconexus.bus.urls import check_server
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.sdk.road import Road
 from aiconexus.sdk.road_edge import BINARY, SUBPROTOCOLS, EdgeRoad, websocket_url
@@ -36,22 +37,19 @@ def road_maker(
         raise ValueError(f"no such subprotocol: {subprotocol}")
     if urls and all(each.startswith(NATS_SCHEMES) for each in urls):
         for each in urls:
-            _check(each, "NATS")
+            check_server(each)
         return lambda: NatsRoad(urls, key)
     if not urls or any(each.startswith(NATS_SCHEMES) for each in urls):
         raise ValueError("give the edges of one platform, or the servers of one NATS cluster")
     for each in urls:
-        _check(each, "WebSocket")
+        _check(each)
     edges = tuple(map(websocket_url, urls))
     return lambda: EdgeRoad(edges, subprotocol, ssl_context)
 
 
-def _check(url: str, kind: str) -> None:
-    """Those who connect take any text, and fail in the middle of it."""
+def _check(url: str) -> None:
+    """The library takes any port, and fails in the middle of connecting."""
     try:
-        parts = urlsplit(url)
-        has_place = bool(parts.hostname) and parts.port != 0
+        _ = urlsplit(url).port
     except ValueError as error:
-        raise ValueError(f"no {kind} URL: {url} ({error})") from error
-    if not has_place:
-        raise ValueError(f"no {kind} URL: {url}")
+        raise ValueError(f"no WebSocket URL: {url} ({error})") from error
