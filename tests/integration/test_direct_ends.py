@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,22 +10,14 @@ import pytest_asyncio
 from aioice import stun
 from tests.integration.direct_agents import Told, connected, incidents_of
 from tests.integration.peers_by_hand import Hand, by_hand
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.cli.platform import Platform
 from aiconexus.protocol.direct_errors import ConnectionFailed
 from aiconexus.protocol.signal_bodies import Bye, IceServer
 from aiconexus.sdk import Direct
 from aiconexus.sdk.direct.states import ConnectionState, IceState
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -5,14 +5,12 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
-import pytest_asyncio
 from tests.integration.direct_agents import connected
-from tests.integration.sdk_agents import SECONDS, Host, host_of
+from tests.integration.sdk_agents import SECONDS, Host
 
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.direct_errors import TransferRefused
@@ -28,13 +26,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 RECEIVE = "import sys; from aiconexus.cli.main import app; sys.exit(app())"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def host(platform: Platform, tmp_path: Path) -> AsyncIterator[Host]:
-    """Makes agents."""
-    async with host_of(platform, tmp_path) as host:
-        yield host
 
 
 def file_of(folder: Path, size: int, name: str = "evidence.bin") -> Path:
