@@ -30,8 +30,10 @@ async def vet(peers: Peers, resolve: Resolve, pause_seconds: float) -> None:
             cards = await resolve(dids) if dids else {}
         except AiconexusError:
             continue
-        for did in (card.did for card in cards.values() if card.revoked):
-            relation = peers.relations.get(did)
-            if relation is not None:
-                relation.note_incident("key_revoked", "its owner has revoked the peer's key")
-                await relation.close("key_revoked")
+        revoked = [
+            peers.relations[did] for did in dids if did in cards and cards[did].revoked and did in peers.relations
+        ]
+        for relation in revoked:
+            relation.note_incident("key_revoked", "its owner has revoked the peer's key")
+        # Whoever does not hear that we leave must not hold up the leave of the others.
+        await asyncio.gather(*(relation.close("key_revoked") for relation in revoked))
