@@ -92,6 +92,24 @@ async def test_dead_letter_is_listed_shown_requeued_and_dropped(
     assert 1 == len(mail.items)
 
 
+@pytest.mark.parametrize("words", [("show",), ("requeue", "z6Mk.nobody"), ("drop",)], ids=lambda words: words[0])
+async def test_what_is_no_job_is_said_in_a_sentence(platform: Platform, words: tuple[str, ...]) -> None:
+    """A name that no job can have is wrong use, of which nothing is done."""
+    status, output = await dead_letters(platform, *words, "\x1b[2Jz.a b")
+
+    assert 2 == status
+    assert "is no job; `aiconexus dead-letters list` names them" in output
+    assert "sent again" not in output
+
+
+async def test_filter_that_is_no_did_is_said_in_a_sentence(platform: Platform) -> None:
+    """A list is not asked for somebody who cannot be."""
+    status, output = await dead_letters(platform, "list", "--recipient", "*")
+
+    assert 2 == status
+    assert "is not an Ed25519 did:key" in output
+
+
 async def test_what_is_no_dead_letter_is_refused(platform: Platform) -> None:
     """An unknown job is refused with a sentence, and nobody drops everything by accident."""
     unknown = await dead_letters(platform, "requeue", "z6Mk.nobody")

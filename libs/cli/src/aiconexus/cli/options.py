@@ -8,10 +8,13 @@ import msgspec
 import typer
 
 from aiconexus.cli.failure import Exit, Failure
+from aiconexus.protocol.did import public_key_of
 from aiconexus.protocol.bodies import Discover
 from aiconexus.protocol.limits import CAPABILITY_MAX_CHARACTERS
 
 DEFAULT_HOME = Path(".aiconexus")
+SECONDS_MAX = 604_800
+"""No envelope lives longer."""
 
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar="AICONEXUS_HOME", help="Folder of the platform.", file_okay=False)
@@ -29,7 +32,7 @@ IdentityOption = Annotated[
     typer.Option("--identity", help="Key file to speak as; by default HOME/agents/cli.key.", dir_okay=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-WaitOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to wait at most.")]
+WaitOption = Annotated[float, typer.Option("--timeout", min=0.1, max=SECONDS_MAX, help="Seconds to wait.")]
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,19 @@ def checked_capability(text: str | None) -> str | None:
         sentence = f"a capability is {CAPABILITY_MAX_CHARACTERS} letters, digits and . _ / - at most, not {text!r}"
         raise Failure(sentence, Exit.USAGE) from error
     return text
+
+
+def check_dids(*dids: str | None) -> None:
+    """
+    Refuse what is given as a DID and is none.
+
+    Raises:
+        InvalidDid: With the first mistake.
+
+    """
+    for did in dids:
+        if did is not None:
+            public_key_of(did)
 
 
 def host_and_port(text: str, option: str) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """Anything that an envelope can say, as JSON for programs and as text for people."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,8 +10,10 @@ if TYPE_CHECKING:
 
 
 def json_of(value: Any) -> str:
-    """One line of JSON; bytes become base64."""
-    return msgspec.json.encode(value).decode()
+    """One line of JSON that steers no terminal; bytes become base64."""
+    text = msgspec.json.encode(value).decode()
+    # What is not printable stands in a string, where JSON may write it as an escape.
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in text)
 
 
 def text_of(value: Any) -> str:

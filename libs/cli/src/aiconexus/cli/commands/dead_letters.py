@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from aiconexus.cli.options import DEFAULT_HOME, HomeOption, IdentityOption, JsonOption, UrlOption
+from aiconexus.cli.options import DEFAULT_HOME, HomeOption, IdentityOption, JsonOption, UrlOption, check_dids
 
 if TYPE_CHECKING:
     from aiconexus.protocol.job_bodies import JobCard, JobShown
@@ -42,6 +42,7 @@ def list_(
     async def ask(jobs: "RetryJobs") -> "list[JobCard]":
         return [card async for card in jobs.dead_letters(sender=sender, recipient=recipient)]
 
+    check_dids(sender, recipient)
     cards = _asked(ask, home, url, identity)
     if json:
         typer.echo(json_of([asdict(card) for card in cards]))
@@ -67,6 +68,7 @@ def show(
 
     from aiconexus.cli.shown import in_one_line, json_of, printable
 
+    _check_jobs(job)
     shown = _asked(lambda jobs: jobs.show(job), home, url, identity)
     if json:
         typer.echo(json_of(asdict(shown)))
@@ -135,6 +137,7 @@ def _for_each(
 
     if every == bool(jobs):
         raise Failure("name the jobs, or say --all", Exit.USAGE)
+    _check_jobs(*jobs)
     refused: list[str] = []
 
     async def all_of_them(desk: "RetryJobs") -> int:
@@ -149,6 +152,19 @@ def _for_each(
     typer.echo(f"{_asked(all_of_them, home, url, identity)} {done}")
     if refused:
         raise Failure("\n".join(refused), Exit.REFUSED)
+
+
+def _check_jobs(*names: str) -> None:
+    import msgspec
+
+    from aiconexus.cli.failure import Exit, Failure
+    from aiconexus.protocol.job_bodies import Job
+
+    for name in names:
+        try:
+            msgspec.convert(name, Job)
+        except msgspec.ValidationError as error:
+            raise Failure(f"{name!r} is no job; `aiconexus dead-letters list` names them", Exit.USAGE) from error
 
 
 def _asked(question: "Callable[[RetryJobs], Awaitable[T]]", home: Path, url: str | None, identity: Path | None) -> T:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aiconexus.cli.options import DEFAULT_HOME, HomeOption, IdentityOption, JsonOption, UrlOption
+from aiconexus.cli.options import DEFAULT_HOME, HomeOption, IdentityOption, JsonOption, UrlOption, check_dids
 from aiconexus.protocol.job_bodies import JobState
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def jobs(
     from aiconexus.cli.shown import json_of, printable
     from aiconexus.cli.speaking import agent_of
 
+    check_dids(sender, recipient)
     agent = agent_of(home, url, identity or Home(home).operator_file, "operator")
     cards = asyncio.run(_found(agent, state, sender, recipient))
     if json:
