@@ -8,8 +8,8 @@ import msgspec
 import typer
 
 from aiconexus.cli.failure import Exit, Failure
-from aiconexus.protocol.did import public_key_of
 from aiconexus.protocol.bodies import Discover
+from aiconexus.protocol.did import public_key_of
 from aiconexus.protocol.limits import CAPABILITY_MAX_CHARACTERS
 
 DEFAULT_HOME = Path(".aiconexus")
