@@ -129,11 +129,15 @@ export class Edge {
     if (!this.#failures) this.#say("connecting", "Connecting …");
     let socket;
     try {
+      // Browsers would complete other texts to some address of the page's own site.
+      if (!/^wss?:\/\//i.test(this.url)) throw new Error("it begins with ws:// or wss://");
       socket = this.#socket = new WebSocket(this.url, ["ioap.v1"]);
     } catch (error) {
-      this.#end(false, `${this.url} is no address of an edge: ${error.message}`);
+      this.#end(false, `“${this.url}” is no address of an edge: ${error.message}`);
       return;
     }
+    let isOpen = false;
+    socket.onopen = () => (isOpen = true);
     this.#turn = Promise.resolve();
     let first = this.#later(HANDSHAKE_MS, () => socket.close());
     socket.onmessage = ({ data }) => {
@@ -155,7 +159,7 @@ export class Edge {
         }
       });
     };
-    socket.onclose = ({ code }) => socket === this.#socket && this.#lost(code);
+    socket.onclose = ({ code }) => socket === this.#socket && this.#lost(code, isOpen);
   }
 
   /** The handshake: CHALLENGE, REGISTER, REGISTERED. */
@@ -235,9 +239,9 @@ export class Edge {
     }
   }
 
-  #lost(code) {
+  #lost(code, wasOpen) {
     if (code in FINAL || code >= 4400) return this.#end(false, FINAL[code] ?? `The edge closed for good (${code}).`);
-    return this.#end(true, "The connection was lost.");
+    return this.#end(true, wasOpen ? "The connection was lost." : `No edge answers at ${this.url}.`);
   }
 
   /** A handshake that we do not believe will not be better in a second. */

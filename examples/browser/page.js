@@ -24,7 +24,13 @@ const STATES = {
 
 const query = new URLSearchParams(location.search);
 const $ = (id) => document.getElementById(id);
-const agent = await Agent.open({ policy: query.get("policy") === "relay" ? "relay" : "all" });
+const agent = await Agent.open({ policy: query.get("policy") === "relay" ? "relay" : "all" }).catch((error) => {
+  complain(
+    "This page cannot be an agent here. It needs https or an address of this machine, Ed25519 in WebCrypto, and leave " +
+      `to keep its key. (${error.message})`,
+  );
+  throw error;
+});
 /** For the console. */
 globalThis.agent = agent;
 
@@ -43,6 +49,8 @@ function draw() {
 }
 
 const short = (did) => `${did.slice(8, 16)}…${did.slice(-4)}`;
+/** What went wrong with an agent, by the name that one sees. */
+const because = (error, did) => error.message.replaceAll(`'${did}'`, nameOf(did));
 const nameOf = (did) => agent.agents.get(did)?.name || short(did);
 
 function element(tag, properties = {}, ...children) {
@@ -129,7 +137,7 @@ function roadText(peer, state) {
       `${(carried / 1024).toFixed(0)} KB`,
     ].join(" · ");
   }
-  if (state === "failed") return `No direct channel: ${peer.error.message}. Mail takes the relay.`;
+  if (state === "failed") return `No direct channel: ${because(peer.error, chosen)}. Mail takes the relay.`;
   return (
     STATES[state] ??
     (agent.agents.get(chosen)?.online
@@ -141,7 +149,11 @@ function roadText(peer, state) {
 function drawLines() {
   const lines = agent.lines.filter((line) => line.peer === chosen).slice(-LINES_SHOWN);
   $("empty").hidden = lines.length > 0;
-  $("empty").textContent = chosen ? "Nothing was said yet." : "Choose an agent to talk to.";
+  $("empty").textContent = chosen
+    ? "Nothing was said yet."
+    : agent.edge?.state === "online"
+      ? "Choose an agent to talk to."
+      : "Give the address of an edge and press Connect.";
   const list = $("lines");
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   const known = new Map([...list.children].map((item) => [item.dataset.key, item]));
@@ -193,6 +205,7 @@ agent.addEventListener("state", ({ detail: { state, text } }) => {
   const rtt = agent.edge.rtt;
   $("state").textContent = state === "online" && rtt !== null ? `Connected · ${rtt.toFixed(0)} ms` : text;
   $("state").dataset.state = state;
+  if (state === "connecting") $("alert").hidden = true;
   if (state === "closed") complain(text, text.includes("another platform"));
   draw();
 });
@@ -231,7 +244,7 @@ on("direct", "click", async () => {
   try {
     await agent.peers.connect(did);
   } catch (error) {
-    throw new Error(`no direct channel to ${nameOf(did)}: ${error.message}`);
+    throw new Error(`no direct channel to ${nameOf(did)}: ${because(error, did)}`);
   }
 });
 on("say", "submit", async () => {

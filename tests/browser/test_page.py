@@ -11,6 +11,7 @@ from tests.integration.sdk_agents import SECONDS, Host, listening
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import ExecRequest, Message
 from aiconexus.protocol.errors import RemoteProblem
+from aiconexus.sdk import Direct
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -121,6 +122,58 @@ async def test_second_window_takes_over(browser: Browser, site: str, edge: str, 
         await sent.wait_processed(SECONDS)
 
         assert await second.did() == await first.did()
+
+
+async def test_wrong_addresses_are_told_in_words(browser: Browser, site: str, edge: str) -> None:
+    """What is no address of an edge, and an address where none answers; the right one ends the complaint."""
+    async with visiting(browser, site, edge) as visitor:
+        page = visitor.page
+        await page.fill("#url", "my edge")
+        await page.get_by_role("button", name="Connect", exact=True).click()
+        await visitor.see_state("closed")
+        await expect(page.locator("#alert-text")).to_have_text(re.compile("“my edge” is no address of an edge"))
+        await page.fill("#url", site.replace("http", "ws") + "/ws")
+        await page.get_by_role("button", name="Connect", exact=True).click()
+        await visitor.see_state("offline")
+        await expect(page.locator("#state")).to_contain_text("No edge answers at ws://")
+        await expect(page.locator("#alert")).to_be_hidden()
+        await page.fill("#url", edge)
+        await page.get_by_role("button", name="Connect", exact=True).click()
+        await visitor.see_state("online")
+        await expect(page.locator("#alert")).to_be_hidden()
+
+
+async def test_refusal_is_told_in_words(browser: Browser, site: str, edge: str, host: Host) -> None:
+    """Who opens no direct connections, and who is away, is named; no text lies over another."""
+    agent = await host.open(host.make("nats", name="closed door", direct=Direct(enabled=False)))
+    absent = await host.open(host.make("nats", name="on a very long leave"))
+    async with visiting(browser, site, edge) as visitor:
+        page = visitor.page
+        await visitor.choose(agent.identity.did)
+        await page.click("#direct")
+        await expect(page.locator("#road")).to_contain_text("opens no direct connections")
+        await absent.close()
+        await expect(page.locator(f'[data-did="{absent.identity.did}"]')).to_contain_text("away")
+        await visitor.choose(absent.identity.did)
+        await page.click("#direct")
+        await expect(page.locator("#road")).to_contain_text("agent on a very long leave is offline")
+        name, road = [await page.locator(each).bounding_box() for each in ("#peer-name", "#road")]
+
+        assert name is not None
+        assert road is not None
+        assert name["x"] + name["width"] <= road["x"]
+
+
+async def test_browser_that_cannot_is_told_why(browser: Browser, site: str) -> None:
+    """Without WebCrypto, as on a page that came without TLS, the page says what it needs."""
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+    await page.goto(f"{site}/page/index.html")
+    try:
+        await expect(page.locator("#alert-text")).to_contain_text("It needs https")
+    finally:
+        await context.close()
 
 
 async def test_page_can_be_used_by_keyboard_on_a_phone(browser: Browser, site: str, edge: str, host: Host) -> None:
