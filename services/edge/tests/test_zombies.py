@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 import sys
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -43,6 +44,23 @@ async def test_agent_that_answers_pings_stays(world: World, agents: Agents) -> N
                 await agent.socket.receive()
 
         assert Pong(sequence=1) == await agent.ask(Ping(sequence=1), agent.services["edge"])
+
+
+async def test_strangers_do_not_fill_the_log(world: World, agents: Agents) -> None:
+    """Of connections that never got in a few a second are written down, and the others are counted; agents' all are."""
+    async with world.edge() as edge:
+        began = monotonic()
+        for _ in range(60):
+            stranger = await agents.stranger(edge)
+            await stranger.socket.close()
+        agent = await agents.agent(edge)
+        await agent.socket.close()
+        await edge.lets_go()
+        seconds = monotonic() - began
+    lines = edge.lines.of("edge.connection_closed")
+
+    assert [agent.did] == [line["did"] for line in lines if line["did"]]
+    assert 1 < len(lines) <= 1 + 5 * (seconds + 2)
 
 
 async def test_silent_agent_is_closed(world: World, agents: Agents) -> None:

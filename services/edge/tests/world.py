@@ -34,6 +34,7 @@ class Edge(msgspec.Struct, frozen=True):
     port: int
     instance: str
     health: Health
+    lines: Lines = msgspec.field(default_factory=Lines)
 
     @property
     def http(self) -> str:
@@ -93,7 +94,7 @@ class World:
             async with serve(context):
                 context.health.open_doors()
                 (http,) = lines.of("edge.http_listening")
-                yield Edge(http["port"], instance, context.health)
+                yield Edge(http["port"], instance, context.health, lines)
         finally:
             await session.close()
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from aiconexus.bus.clock import new_id
+from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.edge import metrics
 from aiconexus.edge.audit import Audit
 from aiconexus.edge.connection import ABNORMAL, Connection
@@ -30,7 +30,7 @@ from aiconexus.protocol.errors import (
     Refused,
     TooManyConnections,
 )
-from aiconexus.runtime.logs import Log
+from aiconexus.runtime.logs import Log, Throttle
 
 NONCE_BYTES = 24
 ADDRESSES_MAX = 65_536
@@ -115,6 +115,7 @@ class WebSockets:
         self._farewells = farewells
         self._audit = audit
         self._clock = clock
+        self._throttle = Throttle()
         rate = settings.handshakes_per_second
         self._handshakes: Buckets[str] = Buckets(rate, settings.handshakes_burst, ADDRESSES_MAX)
         self._budgets: Buckets[str] = Buckets(
@@ -203,15 +204,19 @@ class WebSockets:
         await connection.close()
         code, reason = connection.ending or (ABNORMAL, "")
         metrics.CLOSES.labels(_label(code)).inc()
-        self._log.info(
-            "edge.connection_closed",
-            did=connection.did or None,
-            session=connection.session,
-            code=code,
-            reason=reason,
-            frames=connection.frames_read,
-            seconds=round(self._clock() - connection.since, 3),
-        )
+        # Whoever never got in must not fill our disk.
+        suppressed = 0 if connection.is_registered else self._throttle.admit(now_ms())
+        if suppressed is not None:
+            self._log.info(
+                "edge.connection_closed",
+                did=connection.did or None,
+                session=connection.session,
+                code=code,
+                reason=reason,
+                frames=connection.frames_read,
+                seconds=round(self._clock() - connection.since, 3),
+                suppressed=suppressed,
+            )
 
 
 def _label(code: int) -> str:
