@@ -53,7 +53,7 @@ def metrics_table() -> str:
 
 
 def agent_metrics_table() -> str:
-    """Every metric of direct connections, which agents count in their own processes."""
+    """Every metric of direct connections and meshes, which agents count in their own processes."""
     return _table("metric | labels | what", sorted(_agent_metrics_rows()))
 
 
@@ -128,8 +128,10 @@ def _metrics_rows() -> Iterator[tuple[str, str, str]]:
 
 def _agent_metrics_rows() -> Iterator[tuple[str, str, str]]:
     traffic = import_module("aiconexus.sdk.direct.metrics").TRAFFIC
-    yield from _registered("webrtc_")
-    for name, (_, text) in traffic.items():
+    standings = import_module("aiconexus.sdk.mesh.metrics").STANDINGS
+    for prefix in ("webrtc_", "mesh_"):
+        yield from _registered(prefix)
+    for name, (_, text) in (traffic | standings).items():
         yield f"`{name}`", "", _plain(text)
 
 

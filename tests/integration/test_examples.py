@@ -61,6 +61,14 @@ async def test_direct(platform: Platform, tmp_path: Path) -> None:
     assert ["ONE", "TWO", "THREE"] == re.findall(r"came back as (.*)", output)
 
 
+async def test_metrics(platform: Platform, tmp_path: Path) -> None:
+    """Whoever scrapes an agent sees which road its peers take."""
+    output = await run("metrics.py", tmp_path, platform.endpoints().nats)
+
+    assert 'webrtc_peers{road="direct"} 2.0' in output
+    assert "webrtc_messages_sent_total 1.0" in output
+
+
 async def test_pair(platform: Platform, tmp_path: Path) -> None:
     """Two agents on different roads count to ten together."""
     output = await run("pair.py", tmp_path, platform.endpoints().nats, platform.endpoints().ws)

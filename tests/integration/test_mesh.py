@@ -8,6 +8,7 @@ from typing import Self
 
 import pytest
 import pytest_asyncio
+from prometheus_client import REGISTRY
 from tests.integration.sdk_agents import SECONDS, Heard, Host, listening
 
 from aiconexus.protocol.errors import Refused
@@ -275,6 +276,39 @@ async def test_agent_is_in_one_mesh_at_a_time(six: Party) -> None:
     await six.until_used(sender, recipient)
 
     assert 2 == len(six.meshes[did].status.open)
+
+
+def counted() -> dict[str, float]:
+    """Every metric of meshes, whatever its labels."""
+    found: Counter[str] = Counter()
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            if sample.name.startswith("mesh_") and not sample.name.endswith(("_created", "_bucket", "_sum")):
+                found[sample.name] += sample.value  # type: ignore[assignment]
+    return dict(found)
+
+
+async def test_each_metric_moves(host: Host) -> None:
+    """What members count is moved by what happens, and what stands ends with them."""
+    before = counted()
+    honest, robbed = await party_of(host, 4), await party_of(host, 4)
+    async with honest.stack, robbed.stack:
+        await honest.start(*honest.agents)
+        await honest.complete()
+        await honest.until_used(*honest.far())
+        honest.meshes[honest.topology.members[0]].admit(Identity.generate().did)
+        ends = robbed.far()
+        await robbed.start(*ends)
+        for did in robbed.topology.neighbours(ends[0]):
+            await Thief.beside(robbed.agents[did], *(robbed.agents[end] for end in ends))
+        sent = await robbed.agents[ends[0]].send(ends[1], "by relay", timeout=0)
+        await sent.wait_processed(2 * STEP_SECONDS)
+        meanwhile = counted()
+    after = counted()
+
+    assert set(before) == set(meanwhile)
+    assert [] == [name for name, value in meanwhile.items() if value <= before[name]]
+    assert {0.0} == {after[name] for name in ("mesh_members", "mesh_channels_wanted", "mesh_channels_open")}
 
 
 async def test_strangers_have_no_part(host: Host) -> None:

@@ -10,6 +10,7 @@ from aiconexus.protocol.errors import IdentityError
 from aiconexus.protocol.frames import Hop, write_word
 from aiconexus.protocol.hops import check_hop, onward
 from aiconexus.sdk.direct.seam import Pipe
+from aiconexus.sdk.mesh import metrics
 from aiconexus.sdk.topology import Routes
 
 SEEN_MAX = 16_384
@@ -77,12 +78,12 @@ class Forwarder:
         if not self._is_wanted(hop):
             return
         if hop.recipient == self._us:
-            self.tally.taken += 1
+            self._count("taken")
             self._deliver(hop)
         elif self.send(onward(hop, self._us), hops_left=hop.hops_left) is None:
-            self.tally.stranded += 1
+            self._count("stranded")
         else:
-            self.tally.handed_on += 1
+            self._count("handed_on")
 
     def send(self, hop: Hop, without: Collection[str] = (), *, hops_left: int | None = None) -> str | None:
         """
@@ -105,16 +106,20 @@ class Forwarder:
                 return way.neighbour
         return None
 
+    def _count(self, fate: str) -> None:
+        setattr(self.tally, fate, getattr(self.tally, fate) + 1)
+        metrics.note_frame(fate)
+
     def _is_wanted(self, hop: Hop) -> bool:
         key = (hop.sender, hop.session, hop.number)
         if self._us in hop.visited or hop.sender == self._us:
-            self.tally.circled += 1
+            self._count("circled")
         elif key in self._seen:
-            self.tally.repeated += 1
+            self._count("repeated")
         elif hop.recipient != self._us and not hop.hops_left:
-            self.tally.expired += 1
+            self._count("expired")
         elif not self._is_believed(hop):
-            self.tally.forged += 1
+            self._count("forged")
         else:
             self._seen[key] = None
             if len(self._seen) > SEEN_MAX:

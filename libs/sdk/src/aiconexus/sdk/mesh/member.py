@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aiconexus.protocol.errors import AiconexusError, EnvelopeError
 from aiconexus.protocol.frames import Admit, Costs, Exchanges, Hop, Word, read_word, write_word
 from aiconexus.sdk.engine import Engine
+from aiconexus.sdk.mesh import metrics
 from aiconexus.sdk.mesh.edges import Edges
 from aiconexus.sdk.mesh.forwarding import Forwarder
 from aiconexus.sdk.mesh.junction import Junction
@@ -83,6 +84,7 @@ class Member:
 
     def start(self) -> None:
         """Begin to open channels and to hand on."""
+        metrics.standings.members.add(self)
         self._peers.local.mail = self.junction
         for relation in self._peers.relations.values():
             if relation.current is not None:
@@ -110,10 +112,28 @@ class Member:
 
     async def close(self) -> None:
         """Hand on no more."""
+        metrics.standings.members.discard(self)
         self._peers.local.mail = self._engine.mail
         for way in self._ways.values():
             way.leave()
         await self._crew.close()
+
+    # What is counted
+
+    @property
+    def members_here(self) -> int:
+        """Members who are not away."""
+        return len(self.membership.everybody - self.membership.gone)
+
+    @property
+    def channels_wanted(self) -> int:
+        """Channels that the topology wants of us."""
+        return len(self.edges.wanted)
+
+    @property
+    def channels_open(self) -> int:
+        """Channels with those who hand on."""
+        return len(self.junction.neighbours)
 
     # What the junction tells
 
@@ -205,6 +225,7 @@ class Member:
 
     def _change(self) -> None:
         """The topology is another one."""
+        metrics.note_change()
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
         self._routes = None

@@ -12,6 +12,7 @@ from aiconexus.protocol.hops import frame_in, sign_hop
 from aiconexus.protocol.ids import RANDOM_BYTES
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.sdk.direct.mail import Mail
+from aiconexus.sdk.mesh import metrics
 from aiconexus.sdk.mesh.order import Order, session_after
 
 ROAD = "mesh"
@@ -240,14 +241,17 @@ class Way:
         if self._waiting_since is not None and self._waiting_since != -inf:
             now = self._sending.clock()
             self._sending.pace.note(now - self._waiting_since)
+            metrics.note_answer(now - self._waiting_since)
             self._waiting_since = now
 
     def _fail(self, now: float) -> None:
         self._tries += 1
         self._failed |= self._firsts
         if self._tries < TRIES_MAX:
+            metrics.note_detour()
             self._begin(None)
             return
+        metrics.note_fallback()
         self._rests_until = now + REST_SECONDS
         self._sending.watch(self)
         self._stop()
