@@ -270,6 +270,43 @@ async def test_hopeless_operation_fails_at_once() -> None:
     assert (["ValueError"], []) == (told.ends, told.retries)
 
 
+async def test_hopeless_failure_is_counted() -> None:
+    """An attempt that failed for good is a failed attempt; one that was cancelled is none."""
+    hopeless, cancelled = Retrying().begin(), Retrying().begin()
+    with pytest.raises(ValueError, match="bad"):
+        await hopeless.run(failing(5, ValueError("bad")))
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled.run(cancelling)
+
+    assert (1, 1, None, False) == (
+        hopeless.attempts,
+        hopeless.state.failures,
+        hopeless.state.next_ms,
+        hopeless.state.exhausted,
+    )
+    assert 0 == cancelled.state.failures
+
+
+async def cancelling() -> None:
+    """An operation that is cancelled."""
+    raise asyncio.CancelledError
+
+
+async def test_callback_that_raises_keeps_nothing_from_the_others() -> None:
+    """What a callback raises ends the operation, and ``on_failure`` is told in any case, once."""
+    told: list[Exception] = []
+
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await Retrying(AT_ONCE, on_retry=fail, on_failure=told.append).run(failing(3))
+    with pytest.raises(LookupError):
+        await Retrying(RetryPolicy(max_retries=0), on_exhausted=fail, on_failure=told.append).run(failing(3))
+
+    assert [LookupError, BusUnavailable] == [type(error) for error in told]
+
+
 async def test_deadline_ends_an_operation() -> None:
     """No attempt begins after it."""
     told = Told()

@@ -64,7 +64,8 @@ async def test_final_failure_is_not_tried_again(alice: Agent, bob: Agent) -> Non
     await bob.give_back(sequence, sealed, problem="no_handler", retryable=False)
 
     assert (job.partition(".")[2], "no_handler") == await alice.notice()
-    assert 1 == (await alice.reach(job, JobState.DEAD)).card.attempts
+    card = (await alice.reach(job, JobState.DEAD)).card
+    assert (1, 1) == (card.attempts, card.failures)
 
 
 async def test_recipient_may_return_what_was_merely_sent(alice: Agent, bob: Agent) -> None:

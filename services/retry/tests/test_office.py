@@ -159,6 +159,8 @@ async def test_dead_letter_beyond_its_end_stays_dead(alice: Agent, bob: Agent) -
         (Withdraw(job="z6Mk.nobody"), "unknown_job"),
         (Drop(job="z6Mk.nobody"), "unknown_job"),
         (Jobs(cursor="x"), "malformed"),
+        (Jobs(cursor="9" * 64), "malformed"),
+        (DeadLetters(cursor="9" * 20), "malformed"),
         (Jobs(recipient="did:key:z6Mk*"), "invalid_did"),
     ],
     ids=lambda value: value.TYPE if isinstance(value, Body) else "",

@@ -146,6 +146,10 @@ class RetryState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         total = self.total_delay_seconds + delay
         return msgspec.structs.replace(self, failures=failures, total_delay_seconds=total, next_ms=next_ms)
 
+    def after_hopeless_failure(self) -> Self:
+        """What becomes of the operation after a failure that is not worth another attempt."""
+        return msgspec.structs.replace(self, failures=self.failures + 1, next_ms=None)
+
     def _ended(self, failures: int, why: GivenUp) -> Self:
         return msgspec.structs.replace(self, failures=failures, next_ms=None, given_up=why)
 

@@ -1,5 +1,6 @@
 """From the text of a variable, or of the file that it names, to the value of a setting."""
 
+import math
 import os
 import re
 import stat
@@ -56,12 +57,16 @@ def typed_value(text: str, type_: Any) -> Any:
         value = [item.strip() for item in text.split(",") if item.strip()]
     elif text == "" and _holds(type_, NoneType):
         return None
+    brief = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
     try:
-        return msgspec.convert(value, type_, strict=False)
+        found = msgspec.convert(value, type_, strict=False)
     except msgspec.ValidationError as error:
-        brief = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
         reason = f"{brief!r} does not fit: {_choices(type_) or str(error)}"
         raise Mistake(reason) from error
+    if isinstance(found, float) and not math.isfinite(found):
+        reason = f"{brief!r} does not fit: no finite number"
+        raise Mistake(reason)
+    return found
 
 
 def secret_value(path: str, kind: str) -> bytes | str:

@@ -102,7 +102,7 @@ class Retrying:
     """
     Try operations by a policy; each one has a state of its own.
 
-    Callbacks may be plain or ``async``.
+    Callbacks may be plain or ``async``. What one of them raises ends the operation in place of its own error.
 
     Args:
         policy: How often, and when.
@@ -159,9 +159,11 @@ class Retrying:
 
     async def tell_end(self, state: RetryState, error: Exception) -> None:
         """Call ``on_exhausted`` if that is so, and ``on_failure``."""
-        if state.exhausted:
-            await _called(self._on_exhausted)
-        await _called(self._on_failure, error)
+        try:
+            if state.exhausted:
+                await _called(self._on_exhausted)
+        finally:
+            await _called(self._on_failure, error)
 
 
 class Operation:
@@ -204,6 +206,8 @@ class Operation:
     def _is_worth(self, error: BaseException) -> bool:
         """Count a failure, and say whether another attempt makes sense; ``stop`` says whether there is one."""
         if not self._retrying.may_retry(error):
+            # Who cancels an operation makes it no failure.
+            self.state = self.state.after_hopeless_failure() if isinstance(error, Exception) else self.state
             return False
         policy, hint = self._retrying.policy, hinted_seconds(error)
         random01 = random.random()  # noqa: S311 - spreads load, keeps no secret

@@ -160,7 +160,8 @@ def failed(record: JobRecord, failure: Failure, now_ms: int, random01: float) ->
     """An attempt failed: there is another one, or none."""
     noted = _noted(record, now_ms, failure.problem, failure.message)
     if not record.policy.is_worth(failure.problem, retryable=failure.retryable):
-        return given_up(noted, now_ms, failure.problem, failure.message)
+        hopeless = msgspec.structs.replace(noted, retry=record.retry.after_hopeless_failure())
+        return given_up(hopeless, now_ms, failure.problem, failure.message)
     retry = record.retry.after_failure(record.policy, now_ms, random01, at_least_seconds=failure.retry_after_ms / 1000)
     noted = msgspec.structs.replace(noted, retry=retry, problem=failure.problem, message=_short(failure.message))
     if retry.given_up is not None:

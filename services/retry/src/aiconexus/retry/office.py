@@ -45,6 +45,8 @@ DROPPED = Counter("aiconexus_retry_dead_letters_dropped", "Dead letters that wer
 
 WRITES_MAX = 8
 CROWDED_RETRY_MS = 1_000
+POSITION_MAX = 2**53
+"""Of a stream; the server counts further, but nobody lives to see it."""
 SAFETY_MS = 10_000
 """Whoever sends a dead letter again and dies before it has set the timer leaves one that goes off so much later."""
 
@@ -193,7 +195,7 @@ class Office:
 def _position(cursor: str | None) -> int:
     if cursor is None:
         return 0
-    if not cursor.isascii() or not cursor.isdigit():
+    if not cursor.isascii() or not cursor.isdigit() or int(cursor) > POSITION_MAX:
         reason = "the cursor is none of ours"
         raise MalformedEnvelope(reason)
     return int(cursor)

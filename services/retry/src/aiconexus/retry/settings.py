@@ -8,6 +8,8 @@ from aiconexus.runtime.settings import ServiceSettings
 
 Positive = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Kept = Annotated[float, Meta(ge=1)]
+"""Seconds; the server forgets no sooner."""
 
 
 class RetrySettings(ServiceSettings, frozen=True, kw_only=True):
@@ -46,10 +48,10 @@ class RetrySettings(ServiceSettings, frozen=True, kw_only=True):
     look_max_seconds: Seconds = 300.0
     """The longest time between two looks."""
 
-    finished_kept_seconds: Seconds = 3_600.0
+    finished_kept_seconds: Kept = 3_600.0
     """How long a job can be asked about after it was done or withdrawn."""
 
-    dead_letters_kept_seconds: Seconds = 30 * 24 * 3_600.0
+    dead_letters_kept_seconds: Kept = 30 * 24 * 3_600.0
     """How long a dead letter is kept."""
 
     ack_wait_seconds: Annotated[float, Meta(ge=5)] = 30.0

@@ -7,6 +7,7 @@ from aiconexus.protocol.records import DEAD, JOBS, RETRY
 from aiconexus.retry.settings import RetrySettings
 
 SECOND = 10**9
+DUPLICATES_SECONDS = 120
 ACK_PENDING_MAX = 20_000
 """Timers that went off and may be with the replicas at once."""
 
@@ -19,8 +20,9 @@ def stream_configs(settings: RetrySettings) -> tuple[dict[str, Any], ...]:
         "max_bytes": settings.streams_max_bytes,
         "allow_direct": True,
         "allow_msg_ttl": True,
-        "duplicate_window": 120 * SECOND,
+        "duplicate_window": DUPLICATES_SECONDS * SECOND,
     }
+    kept = int(settings.dead_letters_kept_seconds * SECOND)
     one_each = {"max_msgs_per_subject": 1, "discard": "old"}
     return (
         {
@@ -36,6 +38,8 @@ def stream_configs(settings: RetrySettings) -> tuple[dict[str, Any], ...]:
             **one_each,
             "name": DEAD,
             "subjects": [subjects.all_dead_letters()],
-            "max_age": int(settings.dead_letters_kept_seconds * SECOND),
+            "max_age": kept,
+            # The server takes none that is longer than the age.
+            "duplicate_window": min(DUPLICATES_SECONDS * SECOND, kept),
         },
     )
