@@ -1,10 +1,11 @@
-"""Who takes leave is gone, however far the way to a connection had come."""
+"""The begin and the end of connections: who takes leave is gone, however far the way had come."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aioice.ice
 import pytest
 import pytest_asyncio
 from aioice import stun
@@ -13,6 +14,7 @@ from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host
 
 from aiconexus.protocol.direct_errors import ConnectionFailed
+from aiconexus.protocol.limits import CANDIDATES_MAX
 from aiconexus.protocol.signal_bodies import Bye, IceServer
 from aiconexus.sdk import Direct
 from aiconexus.sdk.direct.states import ConnectionState, IceState
@@ -118,3 +120,14 @@ async def test_ice_of_a_peer_that_is_closed_is_closed(host: Host) -> None:
         await each.wait_for(IceState.CLOSED)
         assert (ConnectionState.CLOSED, IceState.CLOSED) == (peer.state, peer.ice_state)
         assert 1 == each.facts.count(IceState.CLOSED)
+
+
+async def test_machine_with_more_addresses_than_a_description_takes(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It offers as many as others take, and is connected."""
+    addresses = [f"127.0.0.{number}" for number in range(1, CANDIDATES_MAX + 6)]
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: addresses)
+    peers = await connected(await host.open(host.make()), await host.open(host.make()))
+
+    assert ["direct", "direct"] == [peer.road for peer in peers]

@@ -6,7 +6,7 @@ import pytest
 
 from aiconexus.protocol.direct_errors import DescriptionRefused
 from aiconexus.protocol.limits import CANDIDATES_MAX, SDP_MAX_CHARACTERS
-from aiconexus.protocol.sdp import is_relayed, offer_hash, only_relayed, read_description
+from aiconexus.protocol.sdp import is_relayed, offer_hash, only_relayed, read_description, shortened
 
 SHA256 = "sha-256 " + ":".join(["AB"] * 32)
 SHA384 = "sha-384 " + ":".join(["CD"] * 48)
@@ -87,3 +87,15 @@ def test_relay_only_description_names_no_address_of_ours() -> None:
 def test_offer_hash_is_sha256_of_the_text() -> None:
     """Anybody can compute it."""
     assert offer_hash("v=0\r\nü") == sha256("v=0\r\nü".encode()).digest()
+
+
+def test_description_with_too_many_candidates_is_shortened() -> None:
+    """A machine with many addresses keeps what its servers gave it, and as many of its own as there may be."""
+    long = sdp(SHA256, more=f"{HOST}\r\n" * (CANDIDATES_MAX + 5) + f"{RELAY}\r\n")
+    short = shortened(long)
+
+    assert ("host",) * (CANDIDATES_MAX - 1) + ("relay",) == read_description(short).candidates
+    assert short == shortened(short)
+    assert [line for line in long.splitlines() if "candidate" not in line] == [
+        line for line in short.splitlines() if "candidate" not in line
+    ]

@@ -1,6 +1,8 @@
 """Channels over real connections of the stack."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 from libs.sdk.tests.direct.bed import Link, bedded
@@ -253,3 +255,26 @@ async def test_close_without_a_reader_says_that_not_everything_arrived() -> None
         with pytest.raises(ChannelClosed, match="everything in time"):
             await ours.close(timeout=0.2)
         assert ChannelState.CLOSED is ours.state
+
+
+async def test_callback_that_waits_is_kept() -> None:
+    """One that waits for something that nobody else knows of is not thrown away, and the channel with it."""
+    async with bedded() as bed:
+        ours, theirs = await bed.open()
+        waits: asyncio.Queue[weakref.ref[asyncio.Future[None]]] = asyncio.Queue()
+
+        @theirs.on_message
+        async def wait(_: bytes | str) -> None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waits.put_nowait(weakref.ref(future))
+            await future
+
+        await ours.send("one")
+        await ours.send("two")
+        first = await waits.get()
+        gc.collect()
+        future = first()
+
+        assert future is not None
+        future.set_result(None)
+        assert (await waits.get())() is not None

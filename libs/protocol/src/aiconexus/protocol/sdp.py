@@ -73,6 +73,14 @@ def only_relayed(sdp: str) -> str:
     return "".join(line for line in lines if not line.startswith("a=candidate:") or is_relayed(line))
 
 
+def shortened(sdp: str) -> str:
+    """The same description with no more candidates than anybody takes: those that servers gave us, then our own."""
+    lines = sdp.splitlines(keepends=True)
+    found = [number for number, line in enumerate(lines) if line.startswith("a=candidate:")]
+    surplus = set(sorted(found, key=lambda number: _type_of(lines[number]) == "host")[CANDIDATES_MAX:])
+    return "".join(line for number, line in enumerate(lines) if number not in surplus)
+
+
 def is_relayed(candidate: str) -> bool:
     """Whether a candidate is one of a TURN server, and names no address of ours."""
     return _type_of(candidate) == "relay"

@@ -273,6 +273,7 @@ class Connection:
         text = await stack.set_local(self.pc)
         if self._relay_only:
             text = sdp.only_relayed(text)
+        text = sdp.shortened(text)
         if not sdp.read_description(text).candidates:
             raise ConnectionFailed(self.did, "gathering", "there is no candidate to offer")
         return text

@@ -31,6 +31,7 @@ class Reader:
         self._on_read = on_read
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._callback: Callable[[Any], Any] | None = None
+        self._called: asyncio.Future[Any] | None = None
         self._is_scheduled = False
         self._is_done = False
         self._error: Exception | None = None
@@ -116,7 +117,9 @@ class Reader:
                 result = self._callback(self._read())
                 if inspect.isawaitable(result):
                     self._is_scheduled = True
-                    asyncio.ensure_future(result).add_done_callback(self._end_call)
+                    # The loop alone would not keep it.
+                    self._called = asyncio.ensure_future(result)
+                    self._called.add_done_callback(self._end_call)
                     break
         finally:
             self._on_read()
@@ -125,6 +128,7 @@ class Reader:
 
     def _end_call(self, task: "asyncio.Future[Any]") -> None:
         self._is_scheduled = False
+        self._called = None
         if not task.cancelled() and (error := task.exception()) is not None:
             context = {"message": "a callback of a channel failed", "exception": error, "task": task}
             task.get_loop().call_exception_handler(context)
