@@ -138,3 +138,17 @@ async def test_the_newest_message_of_a_subject_is_read(streams: Streams) -> None
     assert await streams.last("S", "s.b") is None
     assert await streams.purge("S", "s.a") == 2
     assert await streams.last("S", "s.a") is None
+
+
+async def test_the_leader_is_asked_for_the_newest(streams: Streams) -> None:
+    """Its word is the same as that of any other server that has heard of everything; of nothing it says None."""
+    await streams.publish("s.a", b"1")
+    await streams.publish("s.a", b"\x00\xff")
+    last, newest = await streams.last("S", "s.a"), await streams.newest("S", "s.a")
+
+    assert last is not None
+    assert newest is not None
+    assert (last.sequence, last.subject, last.data) == (newest.sequence, newest.subject, newest.data)
+    assert await streams.newest("S", "s.b") is None
+    with pytest.raises(StreamRefused):
+        await streams.newest("T", "s.a")

@@ -2,9 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.streams import Stored, Streams
 from aiconexus.protocol.job_bodies import JobState
 from aiconexus.protocol.policy import RetryPolicy
+from aiconexus.retry import service
 from aiconexus.runtime.testing import counted
 
 from .world import Agent, World
@@ -33,6 +37,28 @@ async def test_job_outlives_its_service(world: World, alice: Agent, bob: Agent) 
             ((sequence, _),) = await bob.mail()
             await bob.ack(sequence)
             await alice.reach(job, JobState.DONE)
+
+
+class Behind(Streams):
+    """Reads from a server of the cluster that has heard of nothing yet."""
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """Nothing, as yet."""
+        return None
+
+
+async def test_server_that_is_behind_is_not_believed(
+    world: World, alice: Agent, bob: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of which the server that is asked first has not heard is not forgotten, nor is its envelope lost."""
+    monkeypatch.setattr(service, "Streams", Behind)
+    async with world.relay(), world.retry():
+        job = (await alice.schedule(alice.letter(bob))).job
+        ((sequence, _),) = await bob.mail()
+        await bob.ack(sequence)
+        done = await alice.reach(job, JobState.DONE)
+
+    assert 1 == done.card.attempts
 
 
 async def test_attempt_waits_for_the_relay(world: World, alice: Agent, bob: Agent) -> None:

@@ -70,6 +70,18 @@ class _Answer(msgspec.Struct, frozen=True):
     success: bool = False
 
 
+class _Message(msgspec.Struct, frozen=True):
+    subject: str
+    seq: int
+    time: str
+    data: bytes = b""
+
+
+class _MessageAnswer(msgspec.Struct, frozen=True):
+    error: _ApiError | None = None
+    message: _Message | None = None
+
+
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
@@ -232,7 +244,7 @@ class Streams:
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """
-        Read the newest message of a subject.
+        Read the newest message of a subject, from any server that has the stream: it may be a moment behind.
 
         Returns:
             None if there is none.
@@ -242,6 +254,25 @@ class Streams:
 
         """
         return _stored(await self._session.request(subjects.direct_last(stream, subject), b""), stream)
+
+    async def newest(self, stream: str, subject: str) -> Stored | None:
+        """
+        Likewise by the word of the stream's leader: slower, and never behind.
+
+        Returns:
+            None if there is none.
+
+        Raises:
+            StreamRefused: If the server will not.
+
+        """
+        query = msgspec.json.encode({"last_by_subj": subject})
+        incoming = await self._session.request(subjects.stream_message_api("GET", stream), query)
+        answer = msgspec.json.decode(incoming.data, type=_MessageAnswer)
+        if answer.error is not None and answer.error.err_code != NOT_FOUND:
+            raise StreamRefused(incoming.subject, answer.error.err_code, answer.error.description)
+        found = answer.message
+        return None if found is None else Stored(found.seq, found.subject, found.data, {}, found.time)
 
     async def purge(self, stream: str, subject: str, upto: int | None = None) -> int:
         """

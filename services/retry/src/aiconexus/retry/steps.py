@@ -85,8 +85,8 @@ class Steps:
 
         """
         while True:
-            found = await self._store.get(key)
-            if found is None or not found.record.is_open:
+            found = await self._store.open_now(key)
+            if found is None:
                 return
             record = found.record
             if record.next_ms > self._now_ms() + EARLY_MS:
@@ -135,10 +135,7 @@ class Steps:
 
     async def _take_back(self, before: JobRecord, changed: JobRecord) -> None:
         """Somebody changed the job while it was placed: if that was to withdraw it, nobody shall get it."""
-        if changed.entry in (0, before.entry):
-            return
-        found = await self._store.get(changed.key)
-        if found is not None and found.record.state is JobState.WITHDRAWN:
+        if changed.entry not in (0, before.entry) and await self._store.open_now(changed.key) is None:
             await self._mail.remove(changed.entry)
 
     async def _next(self, record: JobRecord) -> JobRecord:

@@ -85,14 +85,26 @@ class Store:
 
     async def get(self, key: str) -> Found | None:
         """
-        The record at a key.
+        The record at a key, perhaps of a moment ago: whoever changes it notices.
 
         Raises:
             BusError: If it cannot be read.
 
         """
-        stored = await self._streams.last(JOBS, subjects.job("record", key))
-        return None if stored is None else Found(_record_of(stored), stored.sequence)
+        return _found(await self._streams.last(JOBS, subjects.job("record", key)))
+
+    async def open_now(self, key: str) -> Found | None:
+        """
+        The record at a key, if its job is open; for whoever does nothing more if it is not.
+
+        Raises:
+            BusError: If it cannot be read.
+
+        """
+        found = await self.get(key)
+        if found is None or not found.record.is_open:
+            found = _found(await self._streams.newest(JOBS, subjects.job("record", key)))
+        return found if found is not None and found.record.is_open else None
 
     async def find(self, job: str) -> Found | None:
         """
@@ -137,7 +149,7 @@ class Store:
             BusError: If it cannot be read.
 
         """
-        stored = await self._streams.last(JOBS, _letter_of(record))
+        stored = await self._last(JOBS, _letter_of(record))
         return None if stored is None else stored.data
 
     async def forget_letter(self, record: JobRecord) -> None:
@@ -194,7 +206,7 @@ class Store:
             BusError: If it cannot be read.
 
         """
-        stored = await self._streams.last(DEAD, subjects.dead_letter(key))
+        stored = await self._last(DEAD, subjects.dead_letter(key))
         return None if stored is None else Buried(_dead_of(stored).letter, stored.sequence)
 
     async def unbury(self, key: str, grave: int) -> None:
@@ -230,6 +242,10 @@ class Store:
         """
         pattern = subjects.dead_letter(_pattern(sender, recipient))
         return await self._list(DEAD, pattern, _dead_record_of, state=None, after=after, limit=limit)
+
+    async def _last(self, stream: str, subject: str) -> Stored | None:
+        """What must not be missed: a server that has not heard of it yet is not believed."""
+        return await self._streams.last(stream, subject) or await self._streams.newest(stream, subject)
 
     async def _list(
         self,
@@ -287,6 +303,10 @@ def _pattern(sender: str | None, recipient: str | None) -> str:
 
 def _token(did: str | None) -> str:
     return "*" if did is None else did.removeprefix(PREFIX)
+
+
+def _found(stored: Stored | None) -> Found | None:
+    return None if stored is None else Found(_record_of(stored), stored.sequence)
 
 
 def _record_of(stored: Stored) -> JobRecord:
