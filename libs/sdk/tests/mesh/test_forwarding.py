@@ -9,6 +9,7 @@ from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import Hop, read_word
 from aiconexus.protocol.hops import sign_hop
 from aiconexus.protocol.keys import SigningKey
+from aiconexus.protocol.limits import HOPS_MAX
 from aiconexus.sdk.mesh.forwarding import BUFFERED_MAX, Forwarder
 from aiconexus.sdk.topology import Topology, edge, k_neighbour, ring, routes
 
@@ -153,6 +154,16 @@ def test_frame_without_hops_left_ends() -> None:
 
     assert 1 == net.members[DIDS[0]].tally.expired
     assert [(DIDS[1], DIDS[2], 0)] == received(net)
+
+
+def test_frame_that_went_too_far_is_not_made_worse() -> None:
+    """A header that is full, as no honest member leaves it, is not handed on as a word that nobody can read."""
+    net = Net(ring(DIDS))
+    hop = replace(hop_of(DIDS[1], DIDS[3]), visited=(SigningKey(bytes([99]) * 32).did,) * HOPS_MAX)
+    net.members[DIDS[2]].take(hop)
+
+    assert 1 == net.members[DIDS[2]].tally.expired
+    assert [] == net.under_way
 
 
 def test_short_ttl_reaches_only_who_is_near() -> None:

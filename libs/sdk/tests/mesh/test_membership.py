@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiconexus.sdk.mesh.membership import MEMBERS_MAX, Membership
+from aiconexus.sdk.mesh.membership import ADMITTED_MAX, MEMBERS_MAX, Membership
 from aiconexus.sdk.topology import ImpossibleTopology, join, k_neighbour, leave, ring, sharded
 
 NAMES = [f"m{number:02}" for number in range(20)]
@@ -109,8 +109,26 @@ def test_members_are_bounded() -> None:
     """No member can have the others keep more and more."""
     base = ring([f"m{number:04}" for number in range(MEMBERS_MAX)])
     membership = Membership(base, "m0000", gone_seconds=3.0, absent_seconds=30.0, now=0.0)
-    with pytest.raises(ImpossibleTopology, match="2048 members"):
+    with pytest.raises(ImpossibleTopology, match="2048 members, 0 of them admitted"):
         membership.admit("new")
+
+
+def test_admissions_of_others_are_placed_together() -> None:
+    """However many a member admits, the topology is computed once, at the next look, and their number is bounded."""
+    membership = make()
+    before = membership.topology
+    names = [f"new {number:03}" for number in range(ADMITTED_MAX)]
+
+    assert all(membership.note_admitted(name) for name in names[:3])
+    assert before is membership.topology
+    assert membership.look(1.0)
+    assert {*NAMES, *names[:3]} == set(membership.topology.members)
+    assert not membership.look(1.0)
+    for name in names[3:]:
+        membership.note_admitted(name)
+    with pytest.raises(ImpossibleTopology, match="256 of them"):
+        membership.note_admitted("one more")
+    assert "one more" not in membership.everybody
 
 
 def test_newer_exchanges_count() -> None:

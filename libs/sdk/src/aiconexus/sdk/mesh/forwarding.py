@@ -9,6 +9,7 @@ from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.errors import IdentityError
 from aiconexus.protocol.frames import Hop, write_word
 from aiconexus.protocol.hops import check_hop, onward
+from aiconexus.protocol.limits import HOPS_MAX
 from aiconexus.sdk.direct.seam import Pipe
 from aiconexus.sdk.mesh import metrics
 from aiconexus.sdk.topology import Routes
@@ -116,7 +117,7 @@ class Forwarder:
             self._count("circled")
         elif key in self._seen:
             self._count("repeated")
-        elif hop.recipient != self._us and not hop.hops_left:
+        elif hop.recipient != self._us and (not hop.hops_left or len(hop.visited) >= HOPS_MAX):
             self._count("expired")
         elif not self._is_believed(hop):
             self._count("forged")

@@ -103,12 +103,9 @@ class Member:
             ImpossibleTopology: If a sharded mesh has no such shard.
 
         """
-        if not self.membership.admit(did, shard):
-            return
-        self._change()
-        self._admitted.set()
-        for neighbour in tuple(self.junction.neighbours):
-            self.say(neighbour, Admit(did, shard))
+        if self.membership.admit(did, shard):
+            self._change()
+            self._tell_admitted(did, shard)
 
     async def close(self) -> None:
         """Hand on no more."""
@@ -218,10 +215,16 @@ class Member:
 
     def _admit_if_possible(self, did: str, shard: str | None) -> None:
         try:
-            self.admit(did, shard)
+            if self.membership.note_admitted(did, shard):
+                self._tell_admitted(did, shard)
         except ImpossibleTopology:
             # Whoever admits to a shard that we do not know speaks of another mesh.
             return
+
+    def _tell_admitted(self, did: str, shard: str | None) -> None:
+        self._admitted.set()
+        for neighbour in tuple(self.junction.neighbours):
+            self.say(neighbour, Admit(did, shard))
 
     def _change(self) -> None:
         """The topology is another one."""

@@ -3,7 +3,8 @@
 from aiconexus.sdk.topology import Exchange, ImpossibleTopology, Topology, exchanged, join, leave
 
 MEMBERS_MAX = 2048
-"""So many may be admitted, by whichever member."""
+ADMITTED_MAX = 256
+"""So many may be admitted, by whichever member; each change of the topology places all of them anew."""
 
 
 class Membership:
@@ -33,6 +34,7 @@ class Membership:
         self._gone: frozenset[str] = frozenset()
         self.admitted: dict[str, str | None] = {}
         """Members who came later, and into which shard."""
+        self._is_stale = False
         self._began = now
         self.topology = base
         self.everybody = frozenset(base.members)
@@ -58,18 +60,26 @@ class Membership:
             ImpossibleTopology: If a sharded mesh has no such shard, or there are too many members.
 
         """
+        if not self.note_admitted(did, shard):
+            return False
+        self._renew()
+        return True
+
+    def note_admitted(self, did: str, shard: str | None = None) -> bool:
+        """
+        Some other member has taken in a new one, which has its place after the next ``look``.
+
+        Returns and raises as ``admit``.
+        """
         if did in self.everybody:
             return False
-        if len(self.everybody) >= MEMBERS_MAX:
-            raise ImpossibleTopology(f"it has {MEMBERS_MAX} members already")
-        before = self.admitted
-        self.admitted = {**before, did: shard}
-        try:
-            self._renew()
-        except ImpossibleTopology:
-            self.admitted = before
-            raise
+        if len(self.everybody) >= MEMBERS_MAX or len(self.admitted) >= ADMITTED_MAX:
+            raise ImpossibleTopology(f"it has {len(self.everybody)} members, {len(self.admitted)} of them admitted")
+        if self.base.shards and shard not in {each.name for each in self.base.shards}:
+            raise ImpossibleTopology(f"{shard} is none of its shards")
+        self.admitted[did] = shard
         self.everybody |= {did}
+        self._is_stale = True
         return True
 
     def note_presence(self, did: str, *, online: bool, now: float) -> None:
@@ -82,14 +92,14 @@ class Membership:
 
     def look(self, now: float) -> bool:
         """
-        Let go of members that were away too long, and welcome those who are back.
+        Let go of members that were away too long, and welcome those who are back or new.
 
         Returns:
             Whether the topology has changed.
 
         """
         gone = frozenset(did for did, since in self._away.items() if now >= self._deadline(did, since))
-        if gone == self._gone:
+        if gone == self._gone and not self._is_stale:
             return False
         self._gone = gone
         self._renew()
@@ -119,3 +129,4 @@ class Membership:
         if self._gone:
             topology = leave(topology, self._gone).topology
         self.topology = exchanged(topology, self.exchanges)
+        self._is_stale = False

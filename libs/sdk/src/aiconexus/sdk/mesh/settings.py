@@ -1,5 +1,7 @@
 """How an agent takes part in a mesh."""
 
+from math import inf
+
 import msgspec
 
 from aiconexus.protocol.errors import SettingsError
@@ -42,6 +44,6 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.at_once < 1:
             mistakes.append("at_once is below 1")
         seconds = ("gone_seconds", "absent_seconds", "patience_seconds", "tune_seconds")
-        mistakes += [f"{name} is below 0" for name in seconds if getattr(self, name) < 0]
+        mistakes += [f"{name} is not 0 or more" for name in seconds if not 0 <= getattr(self, name) <= inf]
         if mistakes:
             raise SettingsError(tuple(mistakes))
