@@ -131,3 +131,15 @@ async def test_machine_with_more_addresses_than_a_description_takes(
     peers = await connected(await host.open(host.make()), await host.open(host.make()))
 
     assert ["direct", "direct"] == [peer.road for peer in peers]
+
+
+async def test_keys_that_others_may_know_are_not_replaced_by_what_was_under_way(host: Host) -> None:
+    """A connection that was begun before the emergency does not count as its end, nor its failure as a failure."""
+    alice, bob = await host.open(host.make()), await host.open(host.make())
+    peer, _ = await connected(alice, bob)
+    peer._relation.attempt("direct")
+    (rotation,) = await alice.rotate_keys(emergency=True)
+
+    assert (None, False) == (rotation.problem, rotation.closed)
+    assert rotation.after == peer.session
+    assert ["key_rotated"] == [each.event for each in alice.incidents(event="key_rotated")]

@@ -1,6 +1,7 @@
 """What keeps one peer connected: negotiations, the connection in use, and who waits for it."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -150,12 +151,15 @@ class Relation:
 
     async def replace(self, reason: str) -> None:
         """
-        Replace the present connection.
+        Replace the present connection by one that is begun from now on; whatever is under way ends before.
 
         Raises:
             AiconexusError: If no other comes about.
 
         """
+        if self.is_negotiating:
+            with contextlib.suppress(AiconexusError):
+                await self.wait_connected(beyond=self.session)
         before = self.session
         self.attempt(reason, with_turn=self.road == "turn")
         await self.wait_connected(beyond=before)
