@@ -2,10 +2,14 @@
 
 import pytest
 
-from aiconexus.bus.clock import now_ms
+from aiconexus.bus.clock import new_id, now_ms
+from aiconexus.protocol.bodies import Message
 from aiconexus.protocol.errors import RemoteProblem
-from aiconexus.protocol.job_bodies import JobState
+from aiconexus.protocol.job_bodies import JobState, Schedule, Scheduled
 from aiconexus.protocol.policy import RetryPolicy, Strategy
+from aiconexus.protocol.seal import compose
+from aiconexus.retry.settings import RetrySettings
+from aiconexus.runtime.ask import ask
 
 from .world import QUICK, Agent, World, refused
 
@@ -98,6 +102,21 @@ async def test_first_attempt_waits_for_its_time(alice: Agent, bob: Agent) -> Non
     await bob.mail()
 
     assert at_ms <= now_ms()
+
+
+async def test_service_may_schedule(world: World, bob: Agent) -> None:
+    """What a service leaves to retry comes to its recipient, although nobody registers a service."""
+    key = world.keys["identity"]
+    settings = RetrySettings(seed=key.seed, directory_file="")
+    letter = compose(Message(content="x"), key, bob.did, id_=new_id(), now_ms=now_ms())
+    question = Schedule(envelope=letter, policy=QUICK)
+    answer = (await ask(await world.context("identity", "i", settings), "retry", "schedule", question)).body
+    ((sequence, sealed),) = await bob.mail()
+    await bob.ack(sequence)
+
+    assert letter == sealed
+    assert isinstance(answer, Scheduled)
+    assert 1 == (await bob.reach(answer.job, JobState.DONE)).card.attempts
 
 
 async def test_attempt_without_an_outcome_has_failed(alice: Agent, bob: Agent) -> None:

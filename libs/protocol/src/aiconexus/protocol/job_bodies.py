@@ -45,7 +45,8 @@ class Schedule(Body, frozen=True):
     """
     From the sender of ``envelope``, to retry: deliver this, and keep trying.
 
-    The envelope is sealed by the one who asks and addressed to an agent. ``not_before_ms`` puts the first attempt off.
+    The envelope is sealed by the one who asks, an agent or a service, and addressed to an agent. ``not_before_ms`` puts
+    the first attempt off.
     """
 
     TYPE: ClassVar[str] = "SCHEDULE"

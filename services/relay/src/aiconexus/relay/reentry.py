@@ -7,7 +7,7 @@ that an end of the envelope is noticed by one service only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 from prometheus_client import Counter
@@ -48,16 +48,23 @@ class Reentry:
     Args:
         streams: To the mailboxes.
         registry: Who is registered.
+        services: The DIDs of the services, which are not.
         mailbox_max: Envelopes that a mailbox holds, for the message of a refusal.
         now_ms: A clock in milliseconds since the epoch.
 
     """
 
     def __init__(
-        self, streams: Streams, registry: Roster[RegistryRecord], mailbox_max: int, now_ms: Callable[[], int]
+        self,
+        streams: Streams,
+        registry: Roster[RegistryRecord],
+        services: Collection[str],
+        mailbox_max: int,
+        now_ms: Callable[[], int],
     ) -> None:
         self._streams = streams
         self._registry = registry
+        self._services = frozenset(services)
         self._mailbox_max = mailbox_max
         self._now_ms = now_ms
 
@@ -120,9 +127,9 @@ class Reentry:
         return letter
 
     async def _check_parties(self, envelope: Envelope, recipient: str, asker: str) -> None:
-        if envelope.sender == asker and envelope.type == Receipt.TYPE:
-            # What retry itself has to say: nobody registers a service.
-            sender: RegistryRecord | None = RegistryRecord(did=asker, registered_ms=0, updated_ms=0)
+        if envelope.sender in self._services and (envelope.sender == asker) is (envelope.type == Receipt.TYPE):
+            # What retry itself has to say, or what another service left to it: nobody registers a service.
+            sender: RegistryRecord | None = RegistryRecord(did=envelope.sender, registered_ms=0, updated_ms=0)
         else:
             sender = await self._registry.look_up(token_in(envelope.sender))
         check_parties(envelope, sender, await self._registry.look_up(recipient))

@@ -97,7 +97,8 @@ class _Relay:
         )
         budgets = Budgets(settings.sender_rate_per_second, settings.sender_burst, settings.senders_max)
         self._intake = Intake(self.placer, self.answers, registry, budgets, monotonic=time.monotonic, now_ms=now_ms)
-        self._reentry = Reentry(self._streams, registry, settings.mailbox_max_envelopes, now_ms)
+        services = context.directory.services.values()
+        self._reentry = Reentry(self._streams, registry, services, settings.mailbox_max_envelopes, now_ms)
         self.desk = Desk(context)
         self._lease: Lease | None = None
 
