@@ -1,7 +1,12 @@
+import re
+from math import nan
+from pathlib import Path
+
 import pytest
 
 from aiconexus.protocol.errors import SettingsError
 from aiconexus.protocol.signal_bodies import IceServer
+from aiconexus.sdk.direct import settings
 from aiconexus.sdk.direct.settings import Direct
 
 
@@ -33,3 +38,20 @@ def test_all_mistakes_are_named_at_once() -> None:
         "channels_max is above 65535",
         "more than 8 ice_servers",
     )
+
+
+@pytest.mark.parametrize("name", Direct.__struct_fields__)
+def test_every_setting_is_read(name: str) -> None:
+    """Nothing can be set that changes nothing."""
+    source = Path(settings.__file__)
+    others = [path.read_text() for path in source.parent.glob("*.py") if path != source]
+
+    assert any(re.search(rf"settings\.{name}\b", text) for text in others)
+
+
+def test_what_is_no_number_is_refused() -> None:
+    """It is neither above nor below anything."""
+    with pytest.raises(SettingsError) as refused:
+        Direct(connect_seconds=nan, rotate_seconds=nan)
+
+    assert refused.value.mistakes == ("connect_seconds is not above 0", "rotate_seconds is below 0")

@@ -24,7 +24,6 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         policy: ``relay`` lets no candidate out that would tell where we are: all goes through TURN.
         accept: Says of each DID whether its offers are answered; None answers all that the platform forwards.
         ice_servers: STUN and TURN servers; None asks signaling, an empty tuple uses none.
-        automatic: Whether mail to a peer that is here opens a direct connection by itself.
         turn_after_seconds: When an attempt without TURN is given up for one with it, on both ends.
         connect_seconds: The longest that one attempt may take from its offer to its first envelope.
         heartbeat_seconds: How often each side asks whether the other is there.
@@ -49,7 +48,6 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     policy: IcePolicy = "all"
     accept: Callable[[str], bool] | None = None
     ice_servers: tuple[IceServer, ...] | None = None
-    automatic: bool = False
     turn_after_seconds: float = 5.0
     connect_seconds: float = 15.0
     heartbeat_seconds: float = 1.0
@@ -81,11 +79,11 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
             "channels_max",
             "message_max_bytes",
         )
-        mistakes = [f"{name} is not above 0" for name in positive if getattr(self, name) <= 0]
+        mistakes = [f"{name} is not above 0" for name in positive if not getattr(self, name) > 0]
         if self.policy not in get_args(IcePolicy):
             mistakes.append(f"policy is {self.policy!r}, neither 'all' nor 'relay'")
         at_least_0 = ("rotate_seconds", "seek_direct_seconds")
-        mistakes += [f"{name} is below 0" for name in at_least_0 if getattr(self, name) < 0]
+        mistakes += [f"{name} is below 0" for name in at_least_0 if not getattr(self, name) >= 0]
         if self.dead_seconds < self.heartbeat_seconds:
             mistakes.append("dead_seconds is less than heartbeat_seconds")
         if self.heal_max_seconds < self.heal_first_seconds:
