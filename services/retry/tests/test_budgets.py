@@ -7,6 +7,7 @@ import pytest
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.errors import RemoteProblem
+from aiconexus.protocol.job_bodies import DeadLetters, JobList, Jobs
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.runtime.testing import counted
 
@@ -39,6 +40,21 @@ async def test_sender_has_a_rate(world: World, alice: Agent, bob: Agent) -> None
             await alice.schedule(alice.letter(bob), not_before_ms=at_ms)
         with pytest.raises(RemoteProblem) as caught:
             await alice.schedule(alice.letter(bob), not_before_ms=at_ms)
+
+    assert refused("rate_limited")(caught.value)
+    assert (caught.value.error.retry_after_ms or 0) > 0
+
+
+async def test_asker_has_a_rate(world: World, alice: Agent) -> None:
+    """Who asks about jobs all the time is told when to come again; an operator may."""
+    operator = await world.agent(world.keys["operator"])
+    async with world.retry(question_burst=2, question_rate_per_second=1):
+        for _ in range(2):
+            await alice.ask(Jobs(), JobList)
+        with pytest.raises(RemoteProblem) as caught:
+            await alice.ask(DeadLetters(), JobList)
+        for _ in range(5):
+            await operator.ask(Jobs(), JobList)
 
     assert refused("rate_limited")(caught.value)
     assert (caught.value.error.retry_after_ms or 0) > 0

@@ -36,6 +36,7 @@ from aiconexus.retry.settings import RetrySettings
 from aiconexus.retry.steps import Steps
 from aiconexus.retry.store import Store
 from aiconexus.retry.timers import Timers
+from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.desk import Desk, Request
 
 from .world import PATIENCE_SECONDS, Agent, World, refused
@@ -200,11 +201,14 @@ async def requeue_and_die(world: World, job: str, asker: Agent) -> None:
     streams = Streams(context.session)
     store, timers, mail = Store(streams, now_ms, 3_600, 3_600), Timers(streams), Mail(unasked)
     steps = Dying(store, timers, mail, key=context.key, services={}, pace=Pace(), now_ms=now_ms, log=context.log)
+    budgets = Budgets(1, 1, 1)
     body = Requeue(job=job)
     letter = unseal(compose(body, asker.key, context.key.did, id_=new_id(), now_ms=now_ms()))
     request = Request(letter, body, Unheard())
     with pytest.raises(BusUnavailable):
-        await Office(store, steps, timers, mail, directory=world.directory, now_ms=now_ms).requeue(request)
+        await Office(store, steps, timers, mail, directory=world.directory, budgets=budgets, now_ms=now_ms).requeue(
+            request
+        )
 
 
 async def test_requeue_that_dies_before_its_timer_goes_on(

@@ -4,7 +4,9 @@ Answer about jobs and dead letters, and change their fate.
 An agent sees and changes what it sent or is to receive, an operator everything.
 """
 
+import time
 from collections.abc import Callable
+from typing import Any
 
 from prometheus_client import Counter
 
@@ -37,6 +39,7 @@ from aiconexus.retry.mail import Mail
 from aiconexus.retry.steps import Steps
 from aiconexus.retry.store import Buried, Found, Listing, Store
 from aiconexus.retry.timers import Timers
+from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.desk import Request
 from aiconexus.runtime.directory import Directory
 
@@ -61,6 +64,7 @@ class Office:
         timers: To be cancelled.
         mail: Where a withdrawn envelope may still lie.
         directory: Who the operators are.
+        budgets: What each of the others may ask.
         now_ms: A clock in milliseconds since the epoch.
 
     """
@@ -73,6 +77,7 @@ class Office:
         mail: Mail,
         *,
         directory: Directory,
+        budgets: Budgets,
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
@@ -80,10 +85,12 @@ class Office:
         self._timers = timers
         self._mail = mail
         self._directory = directory
+        self._budgets = budgets
         self._now_ms = now_ms
 
     async def jobs(self, request: Request[Jobs]) -> JobList:
         """List jobs."""
+        self._charge(request)
         body = request.body
         sender, recipient = self._scope(request.sender, body.sender, body.recipient)
         return _listed(
@@ -92,6 +99,7 @@ class Office:
 
     async def dead_letters(self, request: Request[DeadLetters]) -> JobList:
         """List dead letters."""
+        self._charge(request)
         body = request.body
         sender, recipient = self._scope(request.sender, body.sender, body.recipient)
         return _listed(
@@ -100,6 +108,7 @@ class Office:
 
     async def show(self, request: Request[ShowJob]) -> JobShown:
         """Tell all about one job."""
+        self._charge(request)
         record = (await self._found(request.body.job, request.sender)).record
         if record.state is JobState.DEAD:
             buried = await self._store.buried(record.key)
@@ -110,6 +119,7 @@ class Office:
 
     async def withdraw(self, request: Request[Withdraw]) -> Withdrawn:
         """Forget a job, unless it has come to its end before."""
+        self._charge(request)
         for _ in range(WRITES_MAX):
             found = await self._found(request.body.job, request.sender)
             record = found.record
@@ -131,6 +141,7 @@ class Office:
 
     async def requeue(self, request: Request[Requeue]) -> Scheduled:
         """Send a dead letter again; its next attempt forgets the dead letter."""
+        self._charge(request)
         for _ in range(WRITES_MAX):
             found, buried = await self._dead(request.body.job, request.sender)
             record = found.record
@@ -151,6 +162,7 @@ class Office:
 
     async def drop(self, request: Request[Drop]) -> Dropped:
         """Forget a dead letter; the record goes last, so that whoever died in the middle can be asked again."""
+        self._charge(request)
         for _ in range(WRITES_MAX):
             found, buried = await self._dead(request.body.job, request.sender)
             record = found.record
@@ -163,6 +175,13 @@ class Office:
             DROPPED.inc()
             return Dropped(job=record.job)
         raise RateLimited(CROWDED_RETRY_MS)
+
+    def _charge(self, request: Request[Any]) -> None:
+        if request.sender in self._directory.operators:
+            return
+        wait_ms = self._budgets.take(request.token, time.monotonic())
+        if wait_ms != 0:
+            raise RateLimited(wait_ms or CROWDED_RETRY_MS)
 
     async def _dead(self, name: str, asker: str) -> tuple[Found, Buried | None]:
         found = await self._found(name, asker)

@@ -78,7 +78,8 @@ class _Retry:
         budgets = Budgets(settings.sender_rate_per_second, settings.sender_burst, settings.senders_max)
         census = Census(store.open_jobs, settings.sender_jobs_max, settings.senders_max)
         self._intake = Intake(store, steps, budgets, census, now_ms=now_ms)
-        self._office = Office(store, steps, timers, mail, directory=context.directory, now_ms=now_ms)
+        questions = Budgets(settings.question_rate_per_second, settings.question_burst, settings.senders_max)
+        self._office = Office(store, steps, timers, mail, directory=context.directory, budgets=questions, now_ms=now_ms)
         # Jobs have a budget of their own, and the desk must not be narrower.
         rate, burst = settings.sender_rate_per_second, settings.sender_burst
         self.desk = Desk(context, budgets=Budgets(2 * rate, 2 * burst, settings.senders_max))

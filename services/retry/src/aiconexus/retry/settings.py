@@ -30,6 +30,13 @@ class RetrySettings(ServiceSettings, frozen=True, kw_only=True):
     sender_burst: Positive = 2_000
     """How many it may hand over at once after a rest."""
 
+    question_rate_per_second: Positive = 100
+    """Questions about jobs, and changes of them, that one replica takes of an agent per second in the long run; of
+    operators it takes all."""
+
+    question_burst: Positive = 1_000
+    """How many at once after a rest."""
+
     sender_queue_max: Positive = 512
     """Timers of one sender that may wait in one replica once they went off; further ones are put off."""
 
