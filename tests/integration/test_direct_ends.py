@@ -107,6 +107,20 @@ async def test_who_has_left_is_not_asked_again_with_turn(host: Host, hand: Hand)
     assert hand.signals.empty()
 
 
+async def test_channel_that_is_closed_right_behind_its_hello_leaves_nothing(host: Host, hand: Hand) -> None:
+    """It takes no peer's place for ever, whatever its other end does not do to end it."""
+    alice = await host.open(host.make())
+    noted = incidents_of(alice)
+    await hand.offer(alice.did)
+    await hand.take_answer()
+    await hand.wait_open()
+    hand.say(hand.hello("offerer"), alice.did)
+    hand.channel.close()
+    await noted.wait(bool)
+
+    assert {} == alice.peers
+
+
 async def test_ice_of_a_peer_that_is_closed_is_closed(host: Host) -> None:
     """Both ends are told so, and see it afterwards."""
     alice, bob = await host.open(host.make()), await host.open(host.make())
