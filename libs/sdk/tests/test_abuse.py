@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from libs.sdk.tests.wire import SECONDS, Wire, sealed, serving
 
+from aiconexus.bus.clock import now_ms
 from aiconexus.bus.testing import new_key
-from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Outcome
+from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress
 from aiconexus.protocol.errors import MalformedEnvelope, NotAcknowledged
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk import Agent, Delivery, Identity, executions
 from aiconexus.sdk.delivery import Sent
-from aiconexus.sdk.executions import Execution
+from aiconexus.sdk.executions import CutOff, Execution
 
 BOB = new_key()
 
@@ -158,6 +159,25 @@ async def test_cancel_lives_as_long_as_what_it_cancels(wire: Wire) -> None:
     assert isinstance(named.body, Cancel)
     assert request.envelope.ends_ms <= named.envelope.ends_ms + 1000
     assert wish.envelope.ends_ms <= unnamed.envelope.ends_ms + 1000
+
+
+@pytest.mark.parametrize("body", [ExecRequest(), Intent(query="x")], ids=lambda body: body.TYPE)
+async def test_call_without_a_time_ends_with_its_envelope(body: Body) -> None:
+    """What a caller puts no time to is not run for longer than anybody can wait for the answer."""
+    ends_ms = now_ms() + 100
+    letter = unseal(sealed(BOB, body, BOB.did, expires_ms=ends_ms))
+    execution = Execution(Delivery(letter.envelope, letter.body, never), unsaid, lambda _: 0)
+    async with asyncio.timeout(SECONDS):
+        result = await execution.outcome(asyncio.create_task(asyncio.Event().wait()))
+
+    assert isinstance(result.error, CutOff)
+    assert isinstance(result.error.error, NotAcknowledged)
+    assert ends_ms <= now_ms()
+
+
+def unsaid(_: Body) -> Sent:
+    """Nothing is said of it."""
+    raise AssertionError
 
 
 async def test_progress_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from aiconexus.protocol.bodies import Body, ExecRequest
+from aiconexus.bus.clock import now_ms
+from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Chunk, Progress
 from aiconexus.protocol.errors import AiconexusError, CallCancelled, NotAcknowledged
 from aiconexus.sdk.chunks import Digest, Window
@@ -72,7 +73,7 @@ class Execution:
         self._verdict: asyncio.Future[AiconexusError] = self._loop.create_future()
         self._room = asyncio.Event()
         self._seconds = None if request.timeout_ms is None else request.timeout_ms / 1000
-        self._ceiling = _ceiling_of(request, self._seconds)
+        self._ceiling = _ceiling_of(request, self._seconds, _left_of(delivery))
         self._last = self._deadline = self._checks_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
         self._told = -math.inf
@@ -219,9 +220,16 @@ class Call:
         return f"Call({self.id} from {self.sender})"
 
 
-def _ceiling_of(request: ExecRequest, seconds: float | None) -> float:
+def _left_of(delivery: Delivery) -> float:
+    """For how long anybody may wait for the answer to a call that names no time; other handlers answer nobody."""
+    if not isinstance(delivery.body, ExecRequest | Intent):
+        return math.inf
+    return max((delivery.envelope.ends_ms - now_ms()) / 1000, 0.0)
+
+
+def _ceiling_of(request: ExecRequest, seconds: float | None, left: float) -> float:
     if request.ceiling_ms is None:
-        return math.inf if seconds is None else max(CEILING_MAX_SECONDS, seconds)
+        return left if seconds is None else max(CEILING_MAX_SECONDS, seconds)
     return max(min(request.ceiling_ms / 1000, CEILING_MAX_SECONDS), seconds or 0.0)
 
 
