@@ -54,17 +54,14 @@ async def _call(
     agent: "Agent", did: str | None, capability: str | None, arguments: dict[str, Any], seconds: float
 ) -> Any:
     from aiconexus.cli.speaking import connected
+    from aiconexus.protocol.errors import NoHolder
 
     async with connected(agent):
-        callee = did or await _somebody(agent, capability or "")
-        return await agent.call(callee, capability=capability, args=arguments, timeout=seconds)
-
-
-async def _somebody(agent: "Agent", capability: str) -> str:
-    async for card in agent.discover(capability=capability, online=True):
-        if card.did != agent.did:
-            return card.did
-    raise Failure(f"nobody who is here can do {capability!r}; see `aiconexus agents`", Exit.REFUSED)
+        try:
+            return await agent.call(did, capability=capability, args=arguments, timeout=seconds)
+        except NoHolder as error:
+            sentence = f"nobody who is here can do {capability!r}; see `aiconexus agents`"
+            raise Failure(sentence, Exit.REFUSED) from error
 
 
 def _split(words: list[str]) -> tuple[str | None, list[str]]:
