@@ -1,6 +1,6 @@
 import pytest
 
-from aiconexus.runtime.budgets import Budgets
+from aiconexus.runtime.budgets import DEAR_BYTES, READING_SECONDS, Budgets
 
 
 def taken(budgets: Budgets, sender: str, now: float, count: int) -> list[int | None]:
@@ -67,3 +67,22 @@ def test_rest_does_not_add_up_beyond_the_burst(rest: float) -> None:
     taken(budgets, "ann", 1000.0, 3)
 
     assert taken(budgets, "ann", 1000.0 + rest, 4).count(0) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "left"),
+    [
+        pytest.param(4 * READING_SECONDS, DEAR_BYTES, 0, id="dear"),
+        pytest.param(READING_SECONDS, 64 * 1024, 3, id="quick"),
+        pytest.param(1.0, DEAR_BYTES - 1, 3, id="small"),
+    ],
+)
+def test_what_is_dear_to_read_counts_for_several(seconds: float, size: int, left: int) -> None:
+    """Whoever makes us read for long asks less often; others do not, and what is small or quick costs nothing more."""
+    budgets = Budgets(10, 4, senders_max=10)
+    assert 0 == budgets.take("ann", 1000.0)
+    budgets.spend("ann", seconds, size)
+    budgets.spend("nobody", seconds, size)
+
+    assert left == taken(budgets, "ann", 1000.0, 4).count(0)
+    assert [0] * 4 == taken(budgets, "bob", 1000.0, 4)

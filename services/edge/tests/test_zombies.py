@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from aiconexus.bus.testing import new_key
 from aiconexus.edge.testing import BINARY, TEXT
 from aiconexus.protocol.bodies import Error, Fetch, Mail, Message, Ping, Pong, Presence, Watch
 from aiconexus.protocol.closing import Close
@@ -188,6 +189,33 @@ async def test_fast_sender_is_slowed_down_then_closed(world: World, agents: Agen
         assert [Pong(sequence=number) for number in range(5)] == answers[:5]
         assert ["rate_limited"] * 4 == [each.problem for each in answers[5:] if isinstance(each, Error)]
         assert all(0 < (each.retry_after_ms or 0) <= 1001 for each in answers[5:] if isinstance(each, Error))
+        assert Close.TOO_FAST == (await agent.ending())[0]
+
+
+async def test_frames_that_are_dear_to_read_stop_nobody_else(world: World, agents: Agents) -> None:
+    """While one agent sends what takes long to read, others are served all the time."""
+    async with world.edge(frames_per_second=1e6, frames_burst=1_000_000) as edge:
+        heavy, other = await agents.agent(edge, protocol=TEXT), await agents.agent(edge)
+        for _ in range(10):
+            await heavy.say(Message(content=[1e300 + number * 1e290 for number in range(2000)]), new_key().did)
+        await heavy.say(Ping(sequence=1), heavy.services["edge"])
+        done = asyncio.create_task(heavy.until("PONG"))
+        served = 0
+        while not done.done():
+            assert Pong(sequence=2) == await other.ask(Ping(sequence=2), other.services["edge"])
+            served += 1
+
+        assert Pong(sequence=1) == (await done).body
+        assert served > 10 * 5
+
+
+async def test_websocket_pongs_count_as_frames(world: World, agents: Agents) -> None:
+    """Nor are those that answer nothing."""
+    async with world.edge(frames_per_second=0.01, frames_burst=5) as edge:
+        agent = await agents.agent(edge)
+        for _ in range(10):
+            await agent.socket.pong()
+
         assert Close.TOO_FAST == (await agent.ending())[0]
 
 

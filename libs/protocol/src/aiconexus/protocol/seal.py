@@ -211,9 +211,13 @@ def split(data: bytes, limit: int = ENVELOPE_MAX_BYTES) -> Sealed:
     return sealed
 
 
-def peek(sealed: Sealed) -> Envelope:
+def peek(sealed: Sealed, *, is_canonical: bool = False) -> Envelope:
     """
     Read the envelope without believing it.
+
+    Args:
+        sealed: The three parts.
+        is_canonical: A JSON payload is known to be in its RFC 8785 form: one of ours has checked or made it.
 
     Raises:
         MalformedEnvelope: If the codec is unknown, or the payload does not follow the schema.
@@ -222,7 +226,7 @@ def peek(sealed: Sealed) -> Envelope:
     """
     _check_codec(sealed)
     if sealed.codec == Codec.JSON:
-        envelope = text.envelope_of(sealed.payload)
+        envelope = text.envelope_of(sealed.payload, is_canonical=is_canonical)
     else:
         try:
             envelope = _decode_envelope(sealed.payload)

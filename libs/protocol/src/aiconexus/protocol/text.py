@@ -75,9 +75,13 @@ def payload_of(envelope: Envelope) -> bytes:
     )
 
 
-def envelope_of(payload: bytes) -> Envelope:
+def envelope_of(payload: bytes, *, is_canonical: bool = False) -> Envelope:
     """
     Read the signed bytes of a JSON envelope.
+
+    Args:
+        payload: The bytes.
+        is_canonical: That they are in their RFC 8785 form need not be checked once more.
 
     Raises:
         UnsupportedVersion: If ``version`` is another.
@@ -91,7 +95,7 @@ def envelope_of(payload: bytes) -> Envelope:
         raise MalformedEnvelope(str(error)) from error
     if read.version != TEXT_VERSION:
         raise UnsupportedVersion(read.version)
-    if canonical(_object(payload)) != payload:
+    if not is_canonical and canonical(_object(payload)) != payload:
         reason = "the JSON payload is not in its RFC 8785 form"
         raise MalformedEnvelope(reason)
     return Envelope(

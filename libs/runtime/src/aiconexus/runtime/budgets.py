@@ -2,6 +2,12 @@
 
 from collections import OrderedDict
 
+READING_SECONDS = 0.0001
+"""What one request costs to read and verify. JSON of many small pieces costs up to three hundred times that."""
+DEAR_SECONDS = 0.0003
+DEAR_BYTES = 1024
+"""Below one of these nothing is charged: what a small one costs is chance."""
+
 
 class Budgets:
     """
@@ -46,3 +52,16 @@ class Budgets:
         if len(self._full_at) > self._senders_max:
             self._full_at.popitem(last=False)
         return 0 if over <= 0 else int(over * 1000) + 1
+
+    def spend(self, sender: str, seconds: float, size: int) -> None:
+        """
+        Charge what a request that passed has cost beyond the usual, as if it had been several.
+
+        Args:
+            sender: Who asked.
+            seconds: Of our time, to read and verify it.
+            size: Its bytes.
+
+        """
+        if size >= DEAR_BYTES and seconds >= DEAR_SECONDS and sender in self._full_at:
+            self._full_at[sender] += (seconds / READING_SECONDS - 1) * self._interval

@@ -252,11 +252,20 @@ class Desk:
             await self._session.publish(errand.incoming.reply, answer)
 
     async def _answer(self, errand: Errand) -> bytes:
-        letter = self._admission.admit(errand, now_ms())
+        letter = self._read(errand)
         entry = self._entry(errand, letter.envelope.type)
         request = Request(letter, letter.body, errand.incoming, errand.asker)
         answer = await entry.handler(request)
         return self._voice.say(answer, cast("str", errand.to), codec=errand.codec, in_reply_to=errand.id)
+
+    def _read(self, errand: Errand) -> Letter:
+        started = time.thread_time()
+        try:
+            return self._admission.admit(errand, now_ms())
+        finally:
+            if errand.to is not None and not errand.by_service:
+                seconds, size = time.thread_time() - started, len(errand.incoming.data)
+                self._budgets.spend(errand.to.removeprefix(PREFIX), seconds, size)
 
     def _entry(self, errand: Errand, type_: str) -> _Entry:
         entry = (self._of_services if errand.by_service else self._of_agents).get(errand.verb)

@@ -176,9 +176,11 @@ class Connection:
                 self.frames_read += 1
                 data: bytes = message.data
                 return data
-            if message.type is WSMsgType.PING:
-                self._pong(message.data)
-            elif message.type is not WSMsgType.PONG:
+            if message.type in (WSMsgType.PING, WSMsgType.PONG):
+                self._pace()
+                if message.type is WSMsgType.PING:
+                    self.outbox.put(message.data, WSMsgType.PONG)
+            else:
                 self._note_close(message)
                 return None
 
@@ -188,6 +190,12 @@ class Connection:
             self.is_paused = True
             self._room = asyncio.get_running_loop().create_future()
             await self._room
+        self.is_paused = False
+
+    async def rest(self, seconds: float) -> None:
+        """Leave the agent's frames where they are for a while."""
+        self.is_paused = True
+        await asyncio.sleep(seconds)
         self.is_paused = False
 
     def answered(self) -> None:
@@ -211,10 +219,9 @@ class Connection:
     def _on_slow(self) -> None:
         self.end(Close.SLOW_READER)
 
-    def _pong(self, data: bytes) -> None:
+    def _pace(self) -> None:
         if self.bucket is not None and self.bucket.take(self.seen):
             self.end(Close.TOO_FAST)
-        self.outbox.put(data, WSMsgType.PONG)
 
     def _note_close(self, message: WSMessage) -> None:
         if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):

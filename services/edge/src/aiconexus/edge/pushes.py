@@ -56,7 +56,7 @@ class Pushes:
 
     def _live(self, connection: Connection, data: bytes) -> None:
         sealed = split(data, REPLY_MAX_BYTES)
-        type_ = peek(sealed).type
+        type_ = peek(sealed, is_canonical=True).type
         if type_ == Takeover.TYPE:
             self._takeover(connection, sealed)
         elif type_ == Revoked.TYPE:

@@ -1,7 +1,7 @@
 """Take each frame of a registered agent to whoever answers it, and the answer back."""
 
 from collections.abc import Awaitable, Callable
-from time import monotonic
+from time import monotonic, thread_time
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Session
@@ -33,6 +33,10 @@ from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.voice import Voice
 
 SIGNATURE_BYTES = 64
+READING_SECONDS = 0.001
+"""What takes longer to read is large, of many small pieces, and JSON: it blocks everybody else meanwhile."""
+RESTS_PER_READING = 9.0
+"""For so many times as long nothing more is read of that agent, so that it gets a tenth of our time at most."""
 
 LAST_WORDS = {
     "unregister": (Unregistered.TYPE, Close.NORMAL),
@@ -115,17 +119,22 @@ class Switchboard:
 
     async def handle(self, connection: Connection, frame: bytes) -> None:
         """Route one frame; what is wrong with it is told to the agent."""
+        started = thread_time()
+        spent_seconds: float | None = None
+        sealed: Sealed | None = None
         try:
             sealed, data = connection.dialect.read(frame)
-        except AiconexusError as error:
-            self.complain(connection, error, None, connection.dialect.codec)
-            return
-        try:
-            envelope = peek(sealed)
+            envelope = peek(sealed, is_canonical=connection.dialect.codec is Codec.JSON)
+            spent_seconds = thread_time() - started
             self._check(connection, envelope)
             await self._route(connection, sealed, envelope, data)
         except AiconexusError as error:
-            self.complain(connection, error, return_of(sealed).id, sealed.codec)
+            if spent_seconds is None:
+                spent_seconds = thread_time() - started
+            codec = connection.dialect.codec if sealed is None else sealed.codec
+            self.complain(connection, error, None if sealed is None else return_of(sealed).id, codec)
+        if spent_seconds > READING_SECONDS:
+            await connection.rest(spent_seconds * RESTS_PER_READING)
 
     def pass_back(self, connection: Connection, route: Route, data: bytes) -> None:
         """Hand a service's answer to the agent, once."""

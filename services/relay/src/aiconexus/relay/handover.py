@@ -148,7 +148,7 @@ class Handover:
 
     def _question(self, stored: Stored) -> Return | None:
         try:
-            envelope = peek(split(stored.data))
+            envelope = peek(split(stored.data), is_canonical=True)
         except EnvelopeError:
             return None
         left_ms = envelope.ends_ms - END_MS - self._now_ms()

@@ -61,7 +61,7 @@ def stored_headers(token: str, id_: str, expires_ms: int) -> dict[str, str]:
 def expires_ms_of(stored: Stored) -> int:
     """When an entry ends."""
     text = stored.headers.get(EXPIRES_HEADER)
-    return int(text) if text is not None else peek(split(stored.data)).ends_ms
+    return int(text) if text is not None else peek(split(stored.data), is_canonical=True).ends_ms
 
 
 def stored_ms_of(stored: Stored) -> int:

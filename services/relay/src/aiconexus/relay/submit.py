@@ -6,6 +6,7 @@ without a task. What has to wait for a record goes into its sender's lane, and e
 """
 
 from collections.abc import Callable
+from time import thread_time
 
 from prometheus_client import Counter
 
@@ -15,6 +16,7 @@ from aiconexus.protocol.did import PREFIX, token_in
 from aiconexus.protocol.envelope import Envelope
 from aiconexus.protocol.errors import AiconexusError, BusError, NotAcknowledged, RateLimited
 from aiconexus.protocol.records import RegistryRecord
+from aiconexus.protocol.seal import Letter
 from aiconexus.relay.admission import read_stored
 from aiconexus.relay.placing import Offer, Placer
 from aiconexus.runtime.answers import CODECS, Answers, Ask
@@ -72,8 +74,7 @@ class Intake:
         try:
             if wait_ms:
                 raise RateLimited(wait_ms)
-            letter = read_stored(incoming.data, token, self._now_ms())
-            believe(letter)
+            letter = self._read(incoming.data, token)
             envelope = letter.envelope
             offer = Offer(
                 Ask(envelope.sender, CODECS[letter.sealed.codec], incoming.reply),
@@ -88,6 +89,15 @@ class Intake:
             await self._admit(envelope, offer, now)
         except AiconexusError as error:
             self._refuse(token, incoming, error)
+
+    def _read(self, data: bytes, token: str) -> Letter:
+        started = thread_time()
+        try:
+            letter = read_stored(data, token, self._now_ms())
+            believe(letter)
+            return letter
+        finally:
+            self._budgets.spend(token, thread_time() - started, len(data))
 
     async def settle(self) -> None:
         """Wait until nothing waits for a record."""

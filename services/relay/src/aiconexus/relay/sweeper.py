@@ -144,7 +144,7 @@ class Sweeper:
             if stored is None:
                 return
             sealed = split(stored.data)
-            envelope = peek(sealed)
+            envelope = peek(sealed, is_canonical=True)
             if envelope.type != Receipt.TYPE:
                 await self._tell(envelope, Codec(sealed.codec))
             if await self._streams.delete(MAILBOX, sequence):

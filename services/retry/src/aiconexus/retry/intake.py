@@ -63,7 +63,7 @@ class Intake:
         """Keep an envelope of the asker and see to its delivery."""
         body = request.body
         self._charge(request.token)
-        letter = self._read(body.envelope)
+        letter = self._read_of(request.token, body.envelope)
         envelope = letter.envelope
         if envelope.sender != request.sender:
             raise ForeignSender(envelope.sender, request.sender)
@@ -77,7 +77,7 @@ class Intake:
         """Take an envelope back from its recipient, for a later attempt or as a dead letter."""
         body = request.body
         self._charge(request.token)
-        envelope = self._read(body.envelope).envelope
+        envelope = self._read_of(request.token, body.envelope).envelope
         if envelope.recipient != request.sender:
             reason = "only its recipient gives an envelope back"
             raise Refused(reason)
@@ -144,6 +144,13 @@ class Intake:
         wait_ms = self._budgets.take(token, time.monotonic())
         if wait_ms != 0:
             raise RateLimited(wait_ms or FULL_RETRY_MS)
+
+    def _read_of(self, token: str, data: bytes) -> Letter:
+        started = time.thread_time()
+        try:
+            return self._read(data)
+        finally:
+            self._budgets.spend(token, time.thread_time() - started, len(data))
 
     def _read(self, data: bytes) -> Letter:
         letter = unseal(data)

@@ -1,6 +1,7 @@
 """Hand live envelopes (offers, answers, candidates, pings between agents) to who is connected; nobody keeps them."""
 
 from collections.abc import Callable
+from time import thread_time
 
 from prometheus_client import Counter
 
@@ -76,8 +77,7 @@ class Forwarder:
         try:
             if wait_ms:
                 raise RateLimited(wait_ms)
-            letter = read_live(incoming.data, token, self._now_ms())
-            believe(letter)
+            letter = self._read(incoming.data, token)
             self._seen.admit(token, letter.envelope.id, self._now_ms())
             ask = Ask(letter.envelope.sender, CODECS[letter.sealed.codec], incoming.reply)
             if not self._lanes.put(token, (letter, ask, incoming.data)):
@@ -85,6 +85,15 @@ class Forwarder:
         except AiconexusError as error:
             id_, codec = return_address(incoming.data)
             self._answers.refuse(Ask(PREFIX + token, codec, incoming.reply), id_, error)
+
+    def _read(self, data: bytes, token: str) -> Letter:
+        started = thread_time()
+        try:
+            letter = read_live(data, token, self._now_ms())
+            believe(letter)
+            return letter
+        finally:
+            self._budgets.spend(token, thread_time() - started, len(data))
 
     async def settle(self) -> None:
         """Wait until nothing is under way."""
