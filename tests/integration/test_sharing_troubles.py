@@ -109,6 +109,31 @@ async def test_disk_that_fails_is_told_to_both(host: Host, tmp_path: Path, monke
     assert errno.EIO == error.errno
 
 
+@pytest.mark.parametrize("size", [8 * MIB, MIB], ids=["other", "shorter"])
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "mailbox"])
+async def test_file_that_changes_is_not_sent_on(host: Host, tmp_path: Path, size: int, direct: bool) -> None:
+    """Whoever shares it hears that it changed, and nothing of it is delivered."""
+    path = file_of(tmp_path, 8 * MIB)
+    alice, bob = host.make(), host.make()
+    bob.receive_files(tmp_path / "in")
+    await host.open(alice)
+    await host.open(bob)
+    if direct:
+        await connected(alice, bob)
+
+    def note(_step: Step) -> None:
+        with path.open("r+b") as file:
+            file.truncate(size)
+            file.seek(-10, os.SEEK_END)
+            file.write(bytes(10))
+
+    async with asyncio.timeout(SECONDS):
+        with pytest.raises(TransferRefused, match="changed meanwhile"):
+            await alice.share(path, bob.did, progress=note, direct=False)
+
+    assert [] == [each for each in (tmp_path / "in").iterdir() if each.is_file()]
+
+
 class Receiver:
     """A process that takes files, and can be killed."""
 

@@ -152,3 +152,15 @@ def test_pipe_is_no_file(home: Path, tmp_path: Path) -> None:
 
     assert 1 == done.returncode
     assert "no regular file" in done.stderr
+
+
+def test_file_whose_name_cannot_travel_needs_another(home: Path, tmp_path: Path) -> None:
+    """Hidden files and those with long names are shared under a name that is given; the command says so."""
+    (tmp_path / ".hidden").write_bytes(b"x")
+    receiver = Receiver(home, tmp_path / "in")
+    refused = aiconexus(home, "share", str(tmp_path / ".hidden"), receiver.did)
+    done = aiconexus(home, "share", str(tmp_path / ".hidden"), receiver.did, "--name", "shown", "--relay")
+    receiver.end()
+
+    assert [2, 0] == [refused.returncode, done.returncode]
+    assert "--name" in refused.stderr

@@ -42,6 +42,7 @@ def share(
     from aiconexus.protocol.did import public_key_of
 
     public_key_of(did)
+    _check_name(name or file.name)
     agent = agent_of(home, url, identity, name="share")
     with _shown(file.name, is_quiet=json) as on_step:
         sharing = agent.share(file, did, name=name, progress=on_step, direct=not relay)
@@ -52,6 +53,18 @@ def share(
         typer.echo(
             f"{in_one_line(printable(shared.name))}: {shared.size} bytes in {shared.seconds:.1f} s, last {shared.road}"
         )
+
+
+def _check_name(name: str) -> None:
+    """Whoever typed it can give another one."""
+    from aiconexus.cli.failure import Exit, Failure
+    from aiconexus.protocol.direct_errors import TransferRefused
+    from aiconexus.sdk.sharing.manifest import check_name
+
+    try:
+        check_name(name)
+    except TransferRefused as error:
+        raise Failure(f"{error}; give it another one with --name", Exit.USAGE) from error
 
 
 async def _share(agent: "Agent", sharing: "Coroutine[Any, Any, Shared]", seconds: float) -> "Shared":

@@ -13,7 +13,7 @@ import msgspec
 
 from aiconexus.protocol.direct_errors import ChannelClosed, TransferRefused
 from aiconexus.protocol.errors import AiconexusError, NotAcknowledged, Refused
-from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, Manifest, check_name, read
+from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, LEAF_BYTES, Manifest, check_name, leaf_of, read
 from aiconexus.sdk.sharing.pieces import (
     CHUNK,
     COMPLETE,
@@ -184,7 +184,10 @@ class Giving:
     def _pieces(self, file: int, progress: Progress) -> Iterator[Piece]:
         yield from leaves_from(self._leaves, progress.leaves)
         for index in range(progress.have, self._manifest.count):
-            yield Piece(CHUNK, index, os.pread(file, self._manifest.length_of(index), index * CHUNK_BYTES))
+            chunk = os.pread(file, self._manifest.length_of(index), index * CHUNK_BYTES)
+            if leaf_of(chunk) != self._leaves[index * LEAF_BYTES : (index + 1) * LEAF_BYTES]:
+                raise TransferRefused(self._name, "the file has changed meanwhile")
+            yield Piece(CHUNK, index, chunk)
 
     # Through a channel
 

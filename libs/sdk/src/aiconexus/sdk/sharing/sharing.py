@@ -71,7 +71,8 @@ class Sharing:
 
         Args:
             folder: Where they lie once they are whole; what is not yet lies below it, and is gone on with.
-            accept: Says of each ``Offered`` whether it is taken, at once or as a coroutine; None takes all.
+            accept: Says of each ``Offered`` whether it is taken, at once or as a coroutine; None takes all. What was
+                taken once is gone on with unasked, after the next start, too.
             max_bytes: The largest file.
             overwrite: Whether a file takes the place of one of the same name; otherwise it gets a number.
 
