@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 
 import msgspec
 
@@ -10,13 +11,18 @@ from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.errors import ForeignSender
 from aiconexus.protocol.frames import Await, Here, NotTaken, Taken, Word, write_word
+from aiconexus.protocol.limits import RECEIPT_ITEMS_MAX
 from aiconexus.protocol.seal import Letter, Sealed
+from aiconexus.sdk.direct.carriage import WINDOW
 from aiconexus.sdk.direct.seam import Pipe
 from aiconexus.sdk.inbox import open_mail
 from aiconexus.sdk.progress import Ticket
 
 OPEN_MAX = 256
 """Envelopes of one peer that wait for our handlers; from then on TAKEN waits, and with it the peer's window."""
+UNASKED_MAX = 4 * WINDOW
+"""Envelopes above that are taken nevertheless; a peer that heeds its window never sends as many."""
+FULL = "full"
 AWAITED_MAX = 64
 DIRECT = -1
 """The place in the mailbox of what never lay there."""
@@ -84,7 +90,8 @@ class Arrivals:
             self.tally.refused += 1
             raise ForeignSender(sender, self._pipe.did)
         self._open += 1
-        problem = self._take(letter, body, DirectTicket(self))
+        is_full = self._open > OPEN_MAX + UNASKED_MAX
+        problem = FULL if is_full else self._take(letter, body, DirectTicket(self))
         if problem is not None:
             self._open -= 1
             self._say(NotTaken(id_, problem))
@@ -112,9 +119,10 @@ class Arrivals:
         self._tell()
 
     def _tell(self) -> None:
-        if self._untold and self._open <= OPEN_MAX:
-            ids, self._untold = tuple(self._untold), deque()
-            self._say(Taken(ids))
+        while self._untold and self._open <= OPEN_MAX:
+            ids = islice(self._untold, RECEIPT_ITEMS_MAX)
+            self._say(Taken(tuple(ids)))
+            self._untold = deque(islice(self._untold, RECEIPT_ITEMS_MAX, None))
 
     def _say(self, word: Word) -> None:
         try:
