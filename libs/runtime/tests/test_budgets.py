@@ -86,3 +86,13 @@ def test_what_is_dear_to_read_counts_for_several(seconds: float, size: int, left
 
     assert left == taken(budgets, "ann", 1000.0, 4).count(0)
     assert [0] * 4 == taken(budgets, "bob", 1000.0, 4)
+
+
+def test_after_something_dear_the_next_one_is_told_when_to_come() -> None:
+    """Only who goes on after that is ignored."""
+    budgets = Budgets(10, 4, senders_max=10)
+    budgets.take("ann", 1000.0)
+    budgets.spend("ann", 3600.0, DEAR_BYTES)
+
+    assert [400, None] == taken(budgets, "ann", 1000.0, 2)
+    assert 0 == budgets.take("ann", 1001.0)

@@ -27,6 +27,7 @@ class Budgets:
         self._interval = 1.0 / rate_per_second
         self._tolerance = burst * self._interval
         self._senders_max = senders_max
+        self._now = 0.0
         self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, sender: str, now: float) -> int | None:
@@ -41,6 +42,7 @@ class Budgets:
             0 if it may pass, otherwise after how many milliseconds the next one may; None if it is to be ignored.
 
         """
+        self._now = now
         full_at = self._full_at.pop(sender, 0.0)
         full_at = max(full_at, now) + self._interval
         # A hair of tolerance, because the sums of floats are not exact.
@@ -57,6 +59,8 @@ class Budgets:
         """
         Charge what a request that passed has cost beyond the usual, as if it had been several.
 
+        However dear it was, the next one is told when to come, and not ignored.
+
         Args:
             sender: Who asked.
             seconds: Of our time, to read and verify it.
@@ -64,4 +68,6 @@ class Budgets:
 
         """
         if size >= DEAR_BYTES and seconds >= DEAR_SECONDS and sender in self._full_at:
-            self._full_at[sender] += (seconds / READING_SECONDS - 1) * self._interval
+            before, most = self._full_at[sender], self._now + 2 * self._tolerance - self._interval
+            charged = before + (seconds / READING_SECONDS - 1) * self._interval
+            self._full_at[sender] = max(before, min(charged, most))
