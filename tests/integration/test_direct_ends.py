@@ -157,3 +157,21 @@ async def test_keys_that_others_may_know_are_not_replaced_by_what_was_under_way(
     assert (None, False) == (rotation.problem, rotation.closed)
     assert rotation.after == peer.session
     assert ["key_rotated"] == [each.event for each in alice.incidents(event="key_rotated")]
+
+
+async def test_strangers_that_never_come_to_an_end_keep_nobody_out(host: Host) -> None:
+    """Where there is no room, whoever has tried for longest is told so, and makes room for the next."""
+    alice = await host.open(host.make(direct=Direct(peers_max=2)))
+    hands = [Hand(await host.open(host.make(direct=by_hand()))) for _ in range(3)]
+    for hand in hands[:2]:
+        await hand.offer(alice.did)
+        await hand.take_answer()
+    bob, carol = await host.open(host.make()), await host.open(host.make())
+    await connected(bob, alice)
+    await connected(alice, carol)
+    byes = [await hand.heard_bye() for hand in hands[:2]]
+    await hands[2].offer(alice.did)
+
+    assert ["too_many_connections"] * 3 == [bye.problem for bye in (*byes, await hands[2].heard_bye())]
+    assert {bob.did, carol.did} == set(alice.peers)
+    await asyncio.gather(*(hand.close() for hand in hands))

@@ -59,6 +59,7 @@ class Peers:
         if self.local.is_closed:
             raise Refused("the agent is closed")
         relation = self.relations.get(did) or self._add(did)
+        relation.is_wanted = True
         if relation.state in (ConnectionState.NEW, ConnectionState.DISCONNECTED):
             relation.attempt("connect" if relation.state is ConnectionState.NEW else "heal")
         try:
@@ -166,12 +167,19 @@ class Peers:
         return relation
 
     def _make_room(self) -> None:
-        """A peer that is not there any more gives way."""
+        """A peer that is not there any more gives way, or else a stranger that has tried to connect for longest."""
+        error = TooManyConnections(self.local.settings.peers_max)
         for relation in self.relations.values():
             if relation.state is ConnectionState.DISCONNECTED and not relation.is_negotiating:
                 relation.note_left("there was no room for one that is away")
                 return
-        raise TooManyConnections(self.local.settings.peers_max)
+        for relation in self.relations.values():
+            session = relation.pending_session
+            if relation.state is ConnectionState.CONNECTING and not relation.is_wanted and session is not None:
+                relation.give_up(error)
+                self.local.crew.start(self._refuse(relation.did, session, error), f"no-room-{relation.did}")
+                return
+        raise error
 
     def _remove(self, relation: Relation) -> None:
         if self.relations.get(relation.did) is relation:

@@ -58,6 +58,8 @@ class Relation:
         self.local = local
         self.did = did
         self.state = ConnectionState.NEW
+        self.is_wanted = False
+        """Whether the application has asked for it, and not only the other side."""
         self.hooks = Hooks(local.tell)
         self.peer = Peer(self, self.hooks)
         self.host = Hosting(self)
