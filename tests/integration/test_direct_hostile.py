@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk, RTCSctpTransport
+from prometheus_client import REGISTRY
 from tests.integration.direct_agents import incidents_of, peers_of
 from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host
 
-from aiconexus.protocol.frames import Agree, Beat, write_word
+from aiconexus.protocol.frames import Agree, Beat, Echo, read_word, write_word
 from aiconexus.sdk import Agent, AgentState
 from aiconexus.sdk.direct import pulse
 from aiconexus.sdk.direct.stack import CHUNK_COST
@@ -139,3 +140,17 @@ async def test_peer_that_asks_and_does_not_listen_is_left(
 
     assert "does not take" in str(alice.incidents(event="relay_fallback")[0].detail)
     assert AgentState.ONLINE is alice.state
+
+
+async def test_answers_to_what_was_never_asked_measure_nothing(alice: Agent, hand: Hand) -> None:
+    """A peer does not write our statistics."""
+    labels = {"path": "direct"}
+    before = REGISTRY.get_sample_value("webrtc_rtt_seconds_count", labels) or 0
+    asked = read_word(await heard(hand, '["ping"')).number
+    for number in (asked, asked, *range(1_000_000, 1_000_100)):
+        hand.channel.send(write_word(Echo(number)))
+    hand.channel.send(write_word(Beat(7)))
+    await heard(hand, '["pong",7]')
+
+    assert before + 1 == REGISTRY.get_sample_value("webrtc_rtt_seconds_count", labels)
+    assert alice.peers[hand.agent.did].rtt_seconds is not None

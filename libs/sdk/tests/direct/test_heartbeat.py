@@ -105,3 +105,12 @@ def test_unanswered_beats_are_bounded() -> None:
     assert heart.rtt_seconds is None
     heart.echo(numbers[-1], 100.0)
     assert heart.rtt_seconds == 36.0
+
+
+def test_what_was_asked_is_awaited_until_it_or_a_later_one_is_answered() -> None:
+    """Nothing else is."""
+    heart = Heartbeat(3.0, 0.0)
+    first, second, third = (heart.beat(now) for now in (0.0, 1.0, 2.0))
+    heart.echo(second, 2.1)
+
+    assert [False, False, True, False] == [heart.awaits(each) for each in (first, second, third, third + 1)]

@@ -54,6 +54,10 @@ class Heartbeat:
             del self._sent[next(iter(self._sent))]
         return self._number
 
+    def awaits(self, number: int) -> bool:
+        """Whether a question is out that has not been answered."""
+        return number in self._sent
+
     def echo(self, number: int, now: float) -> bool:
         """
         Take an answer.

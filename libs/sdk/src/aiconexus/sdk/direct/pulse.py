@@ -90,11 +90,13 @@ class Pulse:
                 self._heart.excuse(late)
 
     def note_echo(self, number: int) -> None:
-        """An answer came."""
+        """An answer came; one to what we never asked says nothing."""
+        if not self._heart.awaits(number):
+            return
         is_back = self._heart.echo(number, self._now)
         self._echoes += 1
-        if self._heart.rtt_seconds is not None:
-            metrics.note_rtt(self._connection.road, self._heart.rtt_seconds)
+        if self._heart.latest_seconds is not None:
+            metrics.note_rtt(self._connection.road, self._heart.latest_seconds)
         if is_back:
             self._on_alive()
 
