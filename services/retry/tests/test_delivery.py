@@ -21,11 +21,12 @@ async def test_taken_envelope_is_done(alice: Agent, bob: Agent) -> None:
     letter = alice.letter(bob)
     job = (await alice.schedule(letter)).job
     ((sequence, sealed),) = await bob.mail()
-    await alice.reach(job, JobState.PLACED)
+    placed = await alice.reach(job, JobState.PLACED)
     await bob.ack(sequence)
     shown = await alice.reach(job, JobState.DONE)
 
     assert letter == sealed
+    assert (0, 0) == (placed.card.next_ms, shown.card.next_ms)
     assert (1, 0) == (shown.card.attempts, shown.card.failures)
     assert ["placed", "done"] == [note.outcome for note in shown.history]
 

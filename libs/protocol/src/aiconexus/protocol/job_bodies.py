@@ -77,7 +77,7 @@ class Scheduled(Body, frozen=True):
     """
     The answer to SCHEDULE, RETURN and REQUEUE: the retry service answers for the envelope now.
 
-    ``duplicate`` if it did so before; ``next_ms`` is when it looks after the job again, 0 if it has ended.
+    ``duplicate`` if it did so before; ``next_ms`` is when the next attempt is due, 0 if none is.
     """
 
     TYPE: ClassVar[str] = "SCHEDULED"
@@ -107,7 +107,7 @@ class JobCard(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     What retry knows of one job.
 
     ``attempts`` counts those that were begun, ``failures`` those that failed since the job began or was sent again.
-    ``problem`` and ``message`` are of the last failure.
+    ``problem`` and ``message`` are of the last failure, ``next_ms`` is when the next attempt is due, 0 if none is.
     """
 
     job: Job

@@ -18,7 +18,7 @@ from aiconexus.protocol.errors import (
     TooManyJobs,
     WrongRevision,
 )
-from aiconexus.protocol.job_bodies import JobState, Return, Schedule, Scheduled
+from aiconexus.protocol.job_bodies import Return, Schedule, Scheduled
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.seal import Letter, unseal
 from aiconexus.retry import job
@@ -166,6 +166,4 @@ def _check_same(found: Found, digest: bytes) -> None:
 
 
 def _answer(record: JobRecord, *, duplicate: bool = False) -> Scheduled:
-    state = record.state
-    next_ms = record.next_ms if state in (JobState.WAITING, JobState.PLACED) else 0
-    return Scheduled(job=record.job, state=state, next_ms=next_ms, duplicate=duplicate)
+    return Scheduled(job=record.job, state=record.state, next_ms=record.due_ms, duplicate=duplicate)

@@ -89,6 +89,11 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.state not in ENDED
 
     @property
+    def due_ms(self) -> int:
+        """When the next attempt is due, 0 if none is: of the looks into a mailbox only the first is noted."""
+        return self.next_ms if self.state is JobState.WAITING else 0
+
+    @property
     def last_ms(self) -> float:
         """When there is no point in going on: the envelope's end or the policy's deadline."""
         return min(self.ends_ms, deadline_ms(self.policy, self.retry.started_ms))
@@ -253,7 +258,7 @@ def card_of(record: JobRecord) -> JobCard:
         failures=record.retry.failures,
         created_ms=record.created_ms,
         changed_ms=record.changed_ms,
-        next_ms=record.next_ms,
+        next_ms=record.due_ms,
         ends_ms=record.ends_ms,
         problem=record.problem,
         message=record.message,
