@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiconexus.bus.clock import now_ms
+from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.job_bodies import (
@@ -107,6 +107,22 @@ async def test_agent_sees_what_it_sends_and_is_to_receive(
     assert ([], []) == (await listed_by(carol), await listed_by(bob))
     assert [job] == await listed_by(alice) == await listed_by(bob, recipient=bob.did) == await listed_by(operator)
     assert job == (await operator.show(job)).card.job == (await bob.show(job)).card.job
+
+
+async def test_namesakes_are_told_apart(world: World, alice: Agent, bob: Agent) -> None:
+    """If a sender uses an id for two recipients, each sees its own job, and the one that is dead can be sent again."""
+    carol, id_ = await world.agent(), new_id()
+    at_ms = now_ms() + FAR_MS
+    await alice.schedule(alice.letter(bob, id_=id_), not_before_ms=at_ms)
+    job = (await alice.schedule(alice.letter(carol, id_=id_), ONCE)).job
+    ((sequence, sealed),) = await carol.mail()
+    await carol.give_back(sequence, sealed)
+    dead = await carol.reach(job, JobState.DEAD)
+    again = await alice.ask(Requeue(job=job), Scheduled)
+
+    assert carol.did == dead.card.recipient
+    assert bob.did == (await bob.show(job)).card.recipient
+    assert JobState.WAITING == again.state
 
 
 async def listed_by(agent: Agent, recipient: str | None = None) -> list[str]:

@@ -184,16 +184,16 @@ class Office:
             raise RateLimited(wait_ms or CROWDED_RETRY_MS)
 
     async def _dead(self, name: str, asker: str) -> tuple[Found, Buried | None]:
-        found = await self._found(name, asker)
+        found = await self._found(name, asker, JobState.DEAD)
         if found.record.state is not JobState.DEAD:
             raise JobEnded(found.record.job, found.record.state.value)
         return found, await self._store.buried(found.record.key)
 
-    async def _found(self, name: str, asker: str) -> Found:
-        found = await self._store.find(name)
-        if found is None or not self._may_see(found.record, asker):
+    async def _found(self, name: str, asker: str, wanted: JobState | None = None) -> Found:
+        found = [one for one in await self._store.find(name) if self._may_see(one.record, asker)]
+        if not found:
             raise UnknownJob(name)
-        return found
+        return next((one for one in found if one.record.state is wanted), found[0])
 
     def _may_see(self, record: JobRecord, asker: str) -> bool:
         return asker in (record.sender, record.recipient) or asker in self._directory.operators

@@ -26,6 +26,7 @@ SCANNED_MAX = 1_000
 """Entries that one page looks at, however few of them fit."""
 PAGE_BYTES = 512 * 1024
 DIGEST_CHARACTERS = 32
+NAMESAKES_MAX = 16
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -106,9 +107,9 @@ class Store:
             found = _found(await self._streams.newest(JOBS, subjects.job("record", key)))
         return found if found is not None and found.record.is_open else None
 
-    async def find(self, job: str) -> Found | None:
+    async def find(self, job: str) -> list[Found]:
         """
-        The record of a job of which only the name is known.
+        The records of a name: of more than one job, if their sender has used an id for several recipients.
 
         Raises:
             BusError: If it cannot be read.
@@ -116,8 +117,8 @@ class Store:
         """
         sender, _, id_ = job.partition(".")
         pattern = subjects.job("record", f"{subjects.job_key(sender, id_)}.*")
-        page = await self._streams.batch(JOBS, pattern, 0, limit=1, max_bytes=PAGE_BYTES)
-        return next((Found(_record_of(item), item.sequence) for item in page.items), None)
+        page = await self._streams.batch(JOBS, pattern, 0, limit=NAMESAKES_MAX, max_bytes=PAGE_BYTES)
+        return [Found(_record_of(item), item.sequence) for item in page.items]
 
     async def open(self, record: JobRecord, letter: bytes) -> None:
         """
