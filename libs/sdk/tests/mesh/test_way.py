@@ -223,6 +223,23 @@ async def test_answers_end_the_wait(ends: tuple[End, End]) -> None:
     assert 1 == len(alice.firsts)
 
 
+async def test_member_that_was_started_anew_is_understood(ends: tuple[End, End]) -> None:
+    """It knows nothing of the session before; what is said to it once it is back comes without waiting."""
+    alice, bob = ends
+    alice.way.use()
+    say(alice, "1")
+    let_through(alice, bob)
+    alice.way.leave()
+    again = End(BOB, ALICE)
+    alice.way.use()
+    say(alice, "2")
+    let_through(alice, again)
+    await again.close()
+
+    assert said("1") == bob.words
+    assert said("2") == again.words
+
+
 async def test_left_way_is_no_pipe(ends: tuple[End, End]) -> None:
     """Where there is a channel now, mail takes that."""
     alice, _ = ends

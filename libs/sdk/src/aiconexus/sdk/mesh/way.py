@@ -133,11 +133,14 @@ class Way:
         self._reminded_at = -REMIND_SECONDS
 
     def use(self) -> None:
-        """Have mail go this way."""
+        """Have mail go this way, in a new session: a member that was away may know nothing of the one before."""
         if not self.is_used:
             self.is_used = True
             self._rests_until = 0.0
-            self._mail.attach(self._pipe or self._begin(None))
+            if self._pipe is None or self._pipe.is_begun or self._order.is_begun:
+                self._begin(None)
+            else:
+                self._mail.attach(self._pipe)
 
     def leave(self) -> None:
         """Have mail go another way: there is a channel now, or nobody is there."""
