@@ -65,6 +65,22 @@ async def test_a_record_in_use_is_renewed_before_its_end(registry: Registry) -> 
     assert (old and old.revoked_ms, new.revoked_ms) == (0, 5)
 
 
+async def test_news_counts_more_than_what_was_read(registry: Registry) -> None:
+    """A record that has changed is read again, also when the reading had begun before the news."""
+    known = await registry.roster()
+    await known.look_up("ann")
+    known.forget("ann")
+    before = known.known("ann", 1000.0)
+    reading = asyncio.create_task(known.look_up("ann"))
+    await asyncio.sleep(0)
+    known.forget("ann")
+    await reading
+
+    assert before is None
+    assert known.known("ann", 1000.0) is None
+    assert await known.look_up("ann") is known.known("ann", 1000.0)
+
+
 async def test_the_unknown_are_asked_for_each_time(registry: Registry) -> None:
     """Nobody stays unknown after registering, and who is gone is forgotten."""
     known = await registry.roster()

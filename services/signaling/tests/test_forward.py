@@ -58,6 +58,17 @@ async def test_nobody_there_is_said_at_once(ann: Agent, bob: Agent) -> None:
     assert "offline" in error.message
 
 
+async def test_who_has_just_left_is_not_there(world: World, ann: Agent, bob: Agent) -> None:
+    """A record that was read a moment ago does not outlive the news that its agent is gone."""
+    await world.connect(bob)
+    answer = (await ann.request("forward", ann.sealed(Offer(sdp="v=0"), bob.did))).body
+    assert isinstance(answer, Receipt)
+    await world.disconnect(bob)
+
+    error = await ann.refused(ann.sealed(Offer(sdp="v=0"), bob.did))
+    assert "offline" in error.message
+
+
 async def test_what_is_forwarded_passes_the_same_checks(world: World, ann: Agent, bob: Agent) -> None:
     """Foreign, stored, stale and repeated envelopes and unlisted callers are refused."""
     await world.connect(bob)

@@ -86,6 +86,11 @@ def presence(token: str) -> str:
     return f"{ROOT}.presence.{token}"
 
 
+def told_of(subject: str) -> str:
+    """The token of the agent that a presence subject tells of."""
+    return subject.rsplit(".", 1)[-1]
+
+
 def all_presence() -> str:
     """Every agent's coming and going."""
     return f"{ROOT}.presence.*"

@@ -40,6 +40,7 @@ class Roster(Generic[R]):
         self._monotonic = monotonic
         self._entries: OrderedDict[str, tuple[R, float]] = OrderedDict()
         self._reads: dict[str, asyncio.Task[R | None]] = {}
+        self._overtaken: set[str] = set()
 
     def known(self, token: str, now: float) -> R | None:
         """
@@ -76,6 +77,12 @@ class Roster(Generic[R]):
             return record
         return await asyncio.shield(self._reads.get(token) or self._read(token))
 
+    def forget(self, token: str) -> None:
+        """The record has changed: what was read before, and what is being read, counts no longer."""
+        self._entries.pop(token, None)
+        if token in self._reads:
+            self._overtaken.add(token)
+
     def _read(self, token: str) -> "asyncio.Task[R | None]":
         task = asyncio.get_running_loop().create_task(self._fetch(token))
         self._reads[token] = task
@@ -84,6 +91,7 @@ class Roster(Generic[R]):
 
     def _finish(self, token: str, task: "asyncio.Task[R | None]") -> None:
         self._reads.pop(token, None)
+        self._overtaken.discard(token)
         if not task.cancelled() and isinstance(task.exception(), BusError):
             # Whoever waited has got it; a record that nobody could renew just ages.
             return
@@ -95,6 +103,8 @@ class Roster(Generic[R]):
             self._entries.pop(token, None)
             return None
         record: R = self._decode(entry.value)
+        if token in self._overtaken:
+            return record
         self._entries[token] = (record, asked_at)
         self._entries.move_to_end(token)
         if len(self._entries) > self._entries_max:

@@ -144,12 +144,13 @@ class AgentWorld(BusWorld):
     registry: Bucket
     presence: Bucket
     edge: Session
+    identity: Session
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
-        identity = await self.session("identity")
-        self.registry = await Bucket.ensure(identity, REGISTRY)
-        self.presence = await Bucket.ensure(identity, PRESENCE, memory=True)
+        self.identity = await self.session("identity")
+        self.registry = await Bucket.ensure(self.identity, REGISTRY)
+        self.presence = await Bucket.ensure(self.identity, PRESENCE, memory=True)
         self.edge = await self.session("edge")
         return self
 
@@ -162,6 +163,12 @@ class AgentWorld(BusWorld):
         """Write that an agent is connected."""
         record = PresenceRecord(did=agent.did, session="s", road=Road.EDGE, instance="e", since_ms=now_ms())
         await self.presence.put(agent.key.token, msgspec.msgpack.encode(record))
+
+    async def disconnect(self, agent: "Caller") -> None:
+        """Write that an agent is gone, and tell."""
+        await self.presence.delete(agent.key.token)
+        await self.identity.publish(subjects.presence(agent.key.token), b"")
+        await self.identity.barrier()
 
 
 class Caller:

@@ -86,6 +86,10 @@ class Forwarder:
             id_, codec = return_address(incoming.data)
             self._answers.refuse(Ask(PREFIX + token, codec, incoming.reply), id_, error)
 
+    async def note_presence(self, incoming: Incoming) -> None:
+        """Somebody came or went; whatever is said of it, who is there is read again."""
+        self._presence.forget(subjects.told_of(incoming.subject))
+
     def _read(self, data: bytes, token: str) -> Letter:
         started = thread_time()
         try:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from aiconexus.bus.buckets import Bucket
 from aiconexus.bus.clock import now_ms
+from aiconexus.protocol import subjects
 from aiconexus.protocol.errors import SettingsError
 from aiconexus.protocol.records import PRESENCE, REGISTRY, PresenceRecord, Record, RegistryRecord
 from aiconexus.protocol.signal_bodies import Incident, ListServers
@@ -38,6 +39,7 @@ async def serve(context: Context[SignalingSettings]) -> AsyncIterator[None]:
     # Whoever asks first is told of what works, and not that nothing is known yet.
     await signaling.watch.look()
     async with asyncio.TaskGroup() as tasks:
+        await signaling.listen()
         running = [tasks.create_task(work) for work in signaling.work()]
         async with signaling.desk:
             yield
@@ -84,6 +86,10 @@ class _Signaling:
         self.desk.on(ListServers, listing.list_servers)
         self.desk.on(Incident, incidents.incident)
         context.health.add_check("turn", self.watch.check)
+
+    async def listen(self) -> None:
+        """Hear who comes and goes: an offer to somebody who has just left is refused at once, too."""
+        await self._context.session.subscribe(subjects.all_presence(), self._forwarder.note_presence, direct=True)
 
     def work(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """What runs beside the desk."""
