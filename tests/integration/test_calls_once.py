@@ -11,7 +11,7 @@ from tests.integration.sdk_agents import SECONDS, Host, until, within
 
 from aiconexus.bus.clock import new_id
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import ExecRequest
+from aiconexus.protocol.bodies import ExecRequest, ReceiptItem, ReceiptStatus
 from aiconexus.protocol.errors import ConflictingEnvelope, RemoteProblem
 from aiconexus.protocol.seal import wrap
 from aiconexus.sdk import Agent
@@ -98,6 +98,23 @@ async def test_caller_that_lost_its_journal_gets_the_first_answer(host: Host, tm
 
     assert [1] == runs
     assert 1 == len({wrap(each.sealed) for each in answers if each.sealed is not None})
+
+
+async def test_receipt_for_an_earlier_life_ends_no_question(host: Host, tmp_path: Path) -> None:
+    """A late receipt, for what a caller that lost its journal had asked before, does not keep it from asking again."""
+    bob, runs = await counted(host)
+    alice = await host.open(host.make(label="alice"))
+    await alice.call(bob.did, capability="count", args={"n": 1}, id_="mine")
+    await alice.close()
+    forgetful = await without_memory(host, tmp_path)
+
+    asking = asyncio.create_task(forgetful.call(bob.did, capability="count", args={"n": 1}, id_="mine"))
+    await asyncio.sleep(0)
+    outbox = forgetful._open.outbox
+    assert outbox.find("mine") is not None
+    outbox.settle(ReceiptItem(id="mine", status=ReceiptStatus.PROCESSED), bob.did)
+
+    assert ({"run": 1, "args": {"n": 1}}, [1]) == (await asking, runs)
 
 
 async def test_id_of_another_question_is_refused_to_who_forgot_it(host: Host, tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ class Outbox:
         self._on_error = on_error
         self._sent: WeakValueDictionary[str, Sent] = WeakValueDictionary()
         self._ended: set[str] = set()
+        self._ungiven: set[str] = set()
+        """What nobody was given since it was put: a receipt is about an earlier envelope under its id."""
         self._room = asyncio.Semaphore(IN_FLIGHT_MAX)
         self.lanes = Lanes(self.rows, crew, deliver=self._deliver, fit=self._fit_directly)
 
@@ -151,11 +153,12 @@ class Outbox:
         Believe a receipt if it comes from somebody who can know.
 
         Returns:
-            What it means; None if it is about nothing of ours, or from a stranger.
+            What it means; None if it is about nothing of ours, about an envelope of an earlier life under the id of one
+            that has yet to go, or from a stranger.
 
         """
         row = self.rows.find(item.id)
-        if row is None or not self._may_say(item.status, reporter, row.recipient):
+        if row is None or item.id in self._ungiven or not self._may_say(item.status, reporter, row.recipient):
             return None
         # What an operator takes out of the dead letters may still come to a good end.
         is_revived = row.state == DEAD and item.status is ReceiptStatus.PROCESSED
@@ -237,6 +240,7 @@ class Outbox:
 
     def _begin(self, row: OutRow) -> Sent:
         self._ended.discard(row.id)
+        self._ungiven.add(row.id)
         sent = self._sent[row.id] = Sent(row.id, row.recipient)
         self.lanes.add(row.recipient, row.id)
         return sent
@@ -279,6 +283,7 @@ class Outbox:
         await self._wait_online(row)
         async with self._room:
             spoken = await self._fit(row)
+            self._ungiven.discard(row.id)
             if row.plan is None:
                 return await self._link.services.submit(spoken)
             await self._schedule(spoken, plan_in(row.plan))
@@ -302,6 +307,7 @@ class Outbox:
         return self._fitted(row, await self._discovery.codec_for(row.recipient))
 
     def _fit_directly(self, row: OutRow) -> bytes:
+        self._ungiven.discard(row.id)
         return self._fitted(row, self._discovery.guess_codec(row.recipient)).sealed
 
     def _fitted(self, row: OutRow, codec: Codec) -> Spoken:
@@ -324,6 +330,7 @@ class Outbox:
     def _bury(self, row: OutRow, error: AiconexusError) -> None:
         problem = error.error.problem if isinstance(error, RemoteProblem) else problem_of(error).name
         self.rows.mark_dead(row.id, problem)
+        self._ungiven.discard(row.id)
         is_late = isinstance(error, EnvelopeExpired)
         status = ReceiptStatus.EXPIRED if is_late else ReceiptStatus.DEAD_LETTERED
         self._on_receipt(_notice(row, self._link.services.voice.did, status, problem=problem))
