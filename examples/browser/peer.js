@@ -211,6 +211,8 @@ export class Peers {
   /** Offer: first without TURN, and with it once it is plain that nothing else works. */
   async #offer(peer, reason, replaces) {
     const servers = await this.#servers();
+    // The peer may have offered meanwhile.
+    if (peer.answering) return peer.answering;
     const [plain, hasTurn] = [servers.filter((each) => !isTurn(each)), servers.some(isTurn)];
     if (this.policy === "relay" && !hasTurn)
       throw new Problem("connection_failed", "there is no TURN server, and our policy allows nothing else");
@@ -221,11 +223,12 @@ export class Peers {
         return await begin(plain, { reason, replaces }, TURN_AFTER_MS);
       } catch (error) {
         if (!error.isLate) throw error;
-        this.incident("turn_fallback", error.connection, error);
-        return await begin(servers, { reason: "turn", replaces: error.connection.session }, CONNECT_MS);
+        this.incident("turn_fallback", { did: peer.did, session: error.session }, error);
+        return await begin(servers, { reason: "turn", replaces: error.session }, CONNECT_MS);
       }
     } catch (error) {
-      if (error.isCrossed) return peer.answering;
+      if (error.isCrossed && peer.answering) return peer.answering;
+      if (error.isCrossed && peer.current?.isOpen) return peer.current;
       throw error;
     }
   }
@@ -237,8 +240,11 @@ export class Peers {
     // Both offer at once: that of the lower DID yields.
     if (pending?.role === "offerer" && !pending.pc.remoteDescription && this.identity.did > from) return;
     const session = body.session ?? id;
-    peer.answering = this.#answer(peer, session, { sdp: body.sdp, id }, body.reason);
-    peer.answering.catch((error) => error.incident || this.#sayBye(from, session, error));
+    const answering = this.#answer(peer, session, { sdp: body.sdp, id }, body.reason);
+    peer.answering = answering;
+    answering
+      .catch((error) => error.incident || this.#sayBye(from, session, error))
+      .finally(() => peer.answering === answering && (peer.answering = null));
     pending?.end(Object.assign(new Problem("connection_failed", "the peer offers by itself"), { isCrossed: true }));
   }
 
@@ -260,7 +266,8 @@ export class Peers {
     peer.attempt = connection;
     if (!peer.current) this.#say(peer, "connecting");
     const late = new Problem("connection_failed", `no channel after ${ms / 1000} s`, { retryable: true });
-    const timer = setTimeout(() => connection.end(Object.assign(late, { isLate: true, connection })), ms);
+    Object.assign(late, { isLate: true, session: connection.session });
+    const timer = setTimeout(() => connection.end(late), ms);
     try {
       await connection.run(offer, more);
     } catch (error) {

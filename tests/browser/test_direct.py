@@ -68,6 +68,27 @@ async def test_both_connect_at_once(browser: Browser, site: str, edge: str, host
         assert theirs == (await ours).session
 
 
+async def test_offer_that_came_first_is_the_one(browser: Browser, site: str, edge: str, host: Host) -> None:
+    """Who wants a channel while one is being made gets that one, and does not offer another beside it."""
+    async with visiting(browser, site, edge) as visitor:
+        did = await visitor.did()
+        # Of two offers that of the higher DID would count.
+        while (agent := host.make("nats")).did < did:
+            pass
+        await host.open(agent)
+        ours = asyncio.create_task(agent.connect_to(did))
+        theirs = await visitor.run(
+            """async ([did]) => {
+                while (!agent.peers.get(did)?.attempt) await new Promise((resolve) => setTimeout(resolve));
+                const { session, role } = await agent.peers.connect(did);
+                return [session, role];
+            }""",
+            agent.did,
+        )
+
+        assert [(await ours).session, "answerer"] == theirs
+
+
 async def test_keys_are_replaced_in_use(browser: Browser, site: str, edge: str, host: Host) -> None:
     """Both sides move to a connection with fresh keys while messages flow, and none of them is lost."""
     agent = host.make("nats")
