@@ -12,6 +12,7 @@ from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.errors import (
     BusUnavailable,
     KeyRevoked,
+    LoginRefused,
     MalformedEnvelope,
     RateLimited,
     Refused,
@@ -27,6 +28,7 @@ from aiconexus.sdk.retrying import (
     is_retryable,
     is_worth,
     may_connect_later,
+    pace_after,
     retrying,
     wait_seconds,
 )
@@ -85,6 +87,20 @@ def test_waits_grow_up_to_the_longest() -> None:
 
     assert [0.2, 0.4, 0.8, 1.0, 1.0] == [wait_seconds(attempt, 1.0, policy) for attempt in (1, 2, 3, 4, 10_000)]
     assert wait_seconds(5, 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "longest"),
+    [
+        (BusUnavailable(("nats://here",), "lost"), 2.0),
+        (RequestTimedOut("subject", 4.0), 2.0),
+        (LoginRefused(("nats://here",), "no"), 10.0),
+        (remote("mailbox_full", retryable=True), 10.0),
+    ],
+)
+def test_losses_are_followed_by_short_waits(error: Exception, longest: float) -> None:
+    """However often the connection was lost, what it took along is tried again soon; who was refused gives time."""
+    assert longest == wait_seconds(20, 1.0, pace_after(error))
 
 
 def test_remote_may_ask_for_patience() -> None:

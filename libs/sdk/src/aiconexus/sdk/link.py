@@ -21,7 +21,7 @@ from aiconexus.protocol.seal import unseal
 from aiconexus.sdk.crew import cut_off
 from aiconexus.sdk.delivery import AgentState
 from aiconexus.sdk.journal import Journal
-from aiconexus.sdk.retrying import LINKING, may_connect_later, retrying
+from aiconexus.sdk.retrying import may_connect_later, retrying
 from aiconexus.sdk.road import Greeting, Lost, Road, Sink
 from aiconexus.sdk.services import Services
 
@@ -125,7 +125,7 @@ class Link:
             self.end(TakenOver(session))
 
     async def _come_online(self) -> None:
-        async for attempt in retrying(may_connect_later, policy=LINKING, note=self._note_failure):
+        async for attempt in retrying(may_connect_later, note=self._note_failure):
             with attempt:
                 if self._ended.done():
                     raise self._ended.result().error

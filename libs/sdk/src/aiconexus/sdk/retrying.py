@@ -9,7 +9,16 @@ from typing import Any, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.protocol.errors import AiconexusError, KeyRevoked, RateLimited, Refused, RemoteProblem, TakenOver
+from aiconexus.protocol.errors import (
+    AiconexusError,
+    BusError,
+    KeyRevoked,
+    LoginRefused,
+    RateLimited,
+    Refused,
+    RemoteProblem,
+    TakenOver,
+)
 from aiconexus.protocol.policy import RetryPolicy, RetryState, delay_before
 from aiconexus.protocol.problems import problem_of
 
@@ -17,7 +26,7 @@ STEADY = RetryPolicy(initial_delay_seconds=0.1, max_delay_seconds=10.0, jitter=1
 """The pace at which an agent tries for ever: exponential, with jitter over the whole delay."""
 
 LINKING = RetryPolicy(initial_delay_seconds=0.1, max_delay_seconds=2.0, jitter=1.0)
-"""Likewise for its connection, on which all else waits: a road that opens is used within four seconds."""
+"""Likewise after a loss, of the connection or on it: a road that opens is used within four seconds."""
 
 _REGISTERS_LATER = frozenset({"stale", "expired", "replayed"})
 """Problems of a REGISTER that the next one, with another time and id, may not have."""
@@ -55,6 +64,12 @@ def wait_seconds(attempt: int, random01: float, policy: RetryPolicy = STEADY) ->
     return delay_before(policy, min(attempt, policy.max_retries), random01) or 0.0
 
 
+def pace_after(error: BaseException | None, policy: RetryPolicy = STEADY) -> RetryPolicy:
+    """The pace after an error: where nobody answered nobody asked us to slow down, and a loss ends at any moment."""
+    is_loss = isinstance(error, BusError) and not isinstance(error, LoginRefused)
+    return LINKING if is_loss and policy.max_delay_seconds > LINKING.max_delay_seconds else policy
+
+
 def hinted_seconds(error: BaseException | None) -> float:
     """The earliest next attempt, as the remote asked for."""
     if isinstance(error, RemoteProblem):
@@ -74,7 +89,7 @@ def retrying(
 
     Args:
         worth: Which errors; others are raised.
-        policy: The pace; the remote may ask for more patience.
+        policy: The pace where the remote refused; it may ask for more patience.
         stop: When to raise the last error after all.
         note: Called with each error before the wait.
 
@@ -82,7 +97,8 @@ def retrying(
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None
-        return hinted_seconds(error) + wait_seconds(state.attempt_number, random.random(), policy)  # noqa: S311 - spreads load, keeps no secret
+        pace = pace_after(error, policy)
+        return hinted_seconds(error) + wait_seconds(state.attempt_number, random.random(), pace)  # noqa: S311 - spreads load, keeps no secret
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
