@@ -10,11 +10,16 @@ import pytest
 from tests.integration.direct_agents import connected
 from tests.integration.sdk_agents import SECONDS, Host
 
+from aiconexus.bus.clock import new_id, now_ms
+from aiconexus.bus.testing import new_key
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.errors import AiconexusError, Refused
-from aiconexus.sdk import Agent
+from aiconexus.protocol.seal import compose, unseal
+from aiconexus.protocol.signal_bodies import Offer
+from aiconexus.sdk import Agent, Delivery
 from aiconexus.sdk.direct.connection import Connection
 from aiconexus.sdk.direct.relation import BYE_SECONDS
+from aiconexus.sdk.direct.settings import Direct
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,6 +66,19 @@ async def test_agents_that_close_in_the_midst_leave_nothing(host: Host, phase: s
     assert {} == alice.peers == bob.peers
     with contextlib.suppress(AiconexusError):
         await connecting
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+async def test_offer_that_comes_too_late_begins_nothing(host: Host, enabled: bool) -> None:
+    """An agent that has left all its peers, and is still online, neither answers an OFFER nor declines it."""
+    bob, stranger = await host.open(host.make(direct=Direct(enabled=enabled))), new_key()
+    door = bob._open.door
+    await door.close()
+    tasks = asyncio.all_tasks()
+    letter = unseal(compose(Offer(sdp="v=0"), stranger, bob.did, id_=new_id(), now_ms=now_ms()))
+
+    assert door.take(Delivery(letter.envelope, letter.body, bob.post))
+    assert tasks >= asyncio.all_tasks()
 
 
 async def test_whoever_stops_to_wait_for_the_end_does_not_stop_it(host: Host) -> None:

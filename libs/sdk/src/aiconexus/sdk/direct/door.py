@@ -108,13 +108,15 @@ class Door:
         return self._peers
 
     def take(self, delivery: Delivery) -> bool:
-        """Take a live envelope of another agent; returns whether it was one for us."""
-        if self._is_unwanted(delivery.body):
-            self._decline(delivery)
-            return True
-        if not self._is_ours(delivery.body):
+        """Take a live envelope of another agent; returns whether it was one for us. What comes too late is dropped."""
+        is_unwanted = self._is_unwanted(delivery.body)
+        if not is_unwanted and not self._is_ours(delivery.body):
             return False
-        if self._peers is not None:
+        if self._closed:
+            return True
+        if is_unwanted:
+            self._decline(delivery)
+        elif self._peers is not None:
             self._peers.take(delivery)
         elif isinstance(delivery.body, Offer) and len(self._waiting) < WAITING_MAX:
             self._waiting.append(delivery)
@@ -126,7 +128,7 @@ class Door:
 
     def note_forged(self, sealed: Sealed, error: Exception) -> None:
         """Something live was not what it claims to be: if it was meant to connect us, somebody should know."""
-        if not self.settings.enabled or not isinstance(error, InvalidSignature):
+        if self._closed or not self.settings.enabled or not isinstance(error, InvalidSignature):
             return
         try:
             envelope = peek(sealed)
