@@ -10,7 +10,8 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Agent, Identity
 
 KEYS = ".aiconexus/agents"

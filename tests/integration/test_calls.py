@@ -10,7 +10,8 @@ from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening, within
 from aiconexus.bus.clock import new_id
 from aiconexus.protocol.bodies import ExecRequest, ExecResponse, Intent, Outcome, Policy
 from aiconexus.protocol.call_bodies import Cancel, Progress
-from aiconexus.protocol.errors import NoHolder, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import NoHolder, NotAcknowledged
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Agent, Call, Delivery
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,8 @@ from tests.integration.strangers import native
 
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Policy
-from aiconexus.protocol.errors import NoHolder, RemoteProblem
+from aiconexus.protocol.delivery_errors import NoHolder
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Agent, Identity
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -28,7 +28,7 @@ from aiconexus.protocol.bodies import (
     Revoked,
     Takeover,
 )
-from aiconexus.protocol.errors import NotAcknowledged
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.seal import Codec, unseal
 from aiconexus.sdk import Agent, AgentState, Delivery, Identity
 

@@ -7,7 +7,8 @@ import pytest
 from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening
 
 from aiconexus.protocol.bodies import Error, ExecRequest, ExecResponse, Outcome
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.sdk import Delivery, Identity
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

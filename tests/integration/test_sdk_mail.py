@@ -12,7 +12,8 @@ from aiconexus.bus.clock import new_id
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Error, Intent, Message, Policy, Receipt, ReceiptStatus
-from aiconexus.protocol.errors import EnvelopeTooLarge, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import EnvelopeTooLarge, RemoteProblem
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk import Delivery, Identity, Notice
 

@@ -15,7 +15,8 @@ from tests.integration.strangers import NativeStranger, native
 from aiconexus.cli.platform import Platform
 from aiconexus.protocol.bodies import Body, Error, ExecRequest, ExecResponse, Fetch, Mail, Outcome
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Resume
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem, StreamGap
+from aiconexus.protocol.delivery_errors import NotAcknowledged, StreamGap
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.seal import Letter, Sealed, unseal
 from aiconexus.sdk import Agent, Call
 from aiconexus.sdk.chunks import WINDOW_CHUNKS

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from aiconexus.protocol import bodies, errors
+from aiconexus.protocol import bodies, delivery_errors, errors
 from aiconexus.protocol.errors import AiconexusError
 
 from .samples import ALICE, BOB
@@ -28,18 +28,18 @@ CASES: dict[AiconexusError, str] = {
     errors.Refused("you are not listed"): "refused: you are not listed",
     errors.TooManyConnections(1000): "all 1000 connections are taken",
     errors.TakenOver("s"): "session 's' took over",
-    errors.MailboxFull("x", 1000, 250): "the mailbox of 'x' holds 1000 envelopes; try again in 250 ms",
-    errors.RateLimited(250): "too fast; try again in 250 ms",
-    errors.NotAcknowledged("a", 2.5): "no answer to a within 2.5 s",
-    errors.HandlerFailed("a"): "the handler of a failed",
-    errors.HandlerInterrupted("a"): "the handler of a was interrupted",
-    errors.NoHandler("INTENT"): "no handler for 'INTENT'",
-    errors.CallCancelled("a"): "the call a was cancelled by its caller",
-    errors.StreamGap("a", 3, 5): "the answer to a lacks the chunks from 3 up to 4",
-    errors.NoHolder("c"): "nobody who is here takes calls of 'c'",
-    errors.UnknownJob("j"): "no job 'j'",
-    errors.JobEnded("j", "done"): "job 'j' is done",
-    errors.TooManyJobs(1000, 250): "1000 jobs are open; try again in 250 ms",
+    delivery_errors.MailboxFull("x", 1000, 250): "the mailbox of 'x' holds 1000 envelopes; try again in 250 ms",
+    delivery_errors.RateLimited(250): "too fast; try again in 250 ms",
+    delivery_errors.NotAcknowledged("a", 2.5): "no answer to a within 2.5 s",
+    delivery_errors.HandlerFailed("a"): "the handler of a failed",
+    delivery_errors.HandlerInterrupted("a"): "the handler of a was interrupted",
+    delivery_errors.NoHandler("INTENT"): "no handler for 'INTENT'",
+    delivery_errors.CallCancelled("a"): "the call a was cancelled by its caller",
+    delivery_errors.StreamGap("a", 3, 5): "the answer to a lacks the chunks from 3 up to 4",
+    delivery_errors.NoHolder("c"): "nobody who is here takes calls of 'c'",
+    delivery_errors.UnknownJob("j"): "no job 'j'",
+    delivery_errors.JobEnded("j", "done"): "job 'j' is done",
+    delivery_errors.TooManyJobs(1000, 250): "1000 jobs are open; try again in 250 ms",
     errors.BusUnavailable(["nats://a", "nats://b"], "refused"): "no bus at nats://a, nats://b: refused",
     errors.LoginRefused(["nats://a"], "no"): "no login at nats://a: no",
     errors.NoResponders("s"): "nobody serves s",
@@ -50,9 +50,20 @@ CASES: dict[AiconexusError, str] = {
     errors.InvalidPolicy(["a", "b"]): "no usable retry policy: a; b",
     errors.RemoteProblem(BOB.did, bodies.Error(code="TIMEOUT", message="late", problem="timeout")): "timeout: late",
 }
+MODULES = (errors, delivery_errors)
+BRANCHES = {
+    errors.EnvelopeError,
+    errors.IdentityError,
+    errors.SessionError,
+    delivery_errors.DeliveryError,
+    errors.BusError,
+}
 LEAVES = {
-    class_ for _, class_ in inspect.getmembers(errors, inspect.isclass) if class_ not in {Exception, AiconexusError}
-} - {errors.EnvelopeError, errors.IdentityError, errors.SessionError, errors.DeliveryError, errors.BusError}
+    class_
+    for module in MODULES
+    for _, class_ in inspect.getmembers(module, inspect.isclass)
+    if class_ not in {Exception, AiconexusError} | BRANCHES
+}
 
 
 @pytest.mark.parametrize(("error", "sentence"), CASES.items(), ids=[type(error).__name__ for error in CASES])
@@ -62,16 +73,16 @@ def test_error_says_what_happened(error: AiconexusError, sentence: str) -> None:
 
 
 def test_every_error_is_in_the_tree() -> None:
-    """Whatever the module defines can be caught as AiconexusError and has its sentence above."""
+    """Whatever the modules define can be caught as AiconexusError and has its sentence above."""
     assert {type(error) for error in CASES} == LEAVES
     assert all(issubclass(class_, AiconexusError) for class_ in LEAVES)
 
 
 def test_tree_in_the_docstring_is_the_tree() -> None:
-    """The list at the top of the file names every class."""
-    names = set((errors.__doc__ or "").replace("·", " ").split())
+    """The list at the top of each file names every class in it."""
+    names = {module.__name__: set((module.__doc__ or "").replace("·", " ").split()) for module in MODULES}
 
-    assert {class_.__name__ for class_ in LEAVES} - names == set()
+    assert [class_ for class_ in LEAVES if class_.__name__ not in names[class_.__module__]] == []
 
 
 @pytest.mark.parametrize("class_", [errors.InvalidDid, errors.InvalidKeyFile, errors.SettingsError])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiconexus.protocol import errors, problems
+from aiconexus.protocol import delivery_errors, errors, problems
 from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.problems import PROBLEMS, problem_of, report
@@ -65,7 +65,7 @@ def test_report_holds_the_facts() -> None:
         retry_after_ms=250,
     )
 
-    assert expected == report(errors.MailboxFull(BOB.did, 9, 250))
+    assert expected == report(delivery_errors.MailboxFull(BOB.did, 9, 250))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aiconexus.protocol.errors import AiconexusError, RateLimited, ReplayedEnvelope
+from aiconexus.protocol.delivery_errors import RateLimited
+from aiconexus.protocol.errors import AiconexusError, ReplayedEnvelope
 from aiconexus.protocol.limits import FRESHNESS_MS
 from aiconexus.protocol.replay import CROWDED_IDS_MAX, WINDOW_MS, ReplayWindow
 

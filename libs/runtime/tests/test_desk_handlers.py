@@ -6,7 +6,8 @@ import pytest
 
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Body, Discover, Error, Fetch, Mail, MailItem, Ping, Pong
-from aiconexus.protocol.errors import AiconexusError, MailboxFull, RemoteProblem
+from aiconexus.protocol.delivery_errors import MailboxFull
+from aiconexus.protocol.errors import AiconexusError, RemoteProblem
 from aiconexus.runtime.desk import REQUESTS_MAX, Desk, Request
 from aiconexus.runtime.testing import counted
 

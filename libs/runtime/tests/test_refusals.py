@@ -1,5 +1,6 @@
 from aiconexus.protocol.bodies import Error
-from aiconexus.protocol.errors import InvalidSignature, MailboxFull, RemoteProblem
+from aiconexus.protocol.delivery_errors import MailboxFull
+from aiconexus.protocol.errors import InvalidSignature, RemoteProblem
 from aiconexus.runtime.refusals import Refusals
 from aiconexus.runtime.testing import Lines, counted
 

@@ -12,7 +12,8 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress
-from aiconexus.protocol.errors import MalformedEnvelope, NotAcknowledged
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import MalformedEnvelope
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk import Agent, Delivery, Identity, executions
 from aiconexus.sdk.delivery import Sent

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from aiconexus.protocol.bodies import Body, Error, ExecResponse, Message, Outcome, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem, UnknownAgent
+from aiconexus.protocol.errors import RemoteProblem, UnknownAgent
 from aiconexus.protocol.seal import write_body
 from aiconexus.sdk.calls import Calls, result_of
 from aiconexus.sdk.delivery import Delivery, Notice, Sent

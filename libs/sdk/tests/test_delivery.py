@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from aiconexus.protocol.bodies import Body, Intent, Message, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem, UnknownAgent
+from aiconexus.protocol.errors import RemoteProblem, UnknownAgent
 from aiconexus.protocol.seal import write_body
 from aiconexus.sdk.delivery import Delivery, Notice, Sent
 

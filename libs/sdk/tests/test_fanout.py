@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from aiconexus.protocol.errors import NotAcknowledged, RequestTimedOut
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import RequestTimedOut
 from aiconexus.sdk.delivery import Sent
 from aiconexus.sdk.engine import Engine
 from aiconexus.sdk.fanout import AT_ONCE, Fanout, spread

@@ -18,7 +18,8 @@ from aiconexus.protocol.bodies import (
     Revoked,
     Takeover,
 )
-from aiconexus.protocol.errors import ForeignSender, KeyRevoked, NotAcknowledged, Refused, RemoteProblem, TakenOver
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import ForeignSender, KeyRevoked, Refused, RemoteProblem, TakenOver
 from aiconexus.sdk import Agent, AgentState, Identity
 
 BOB = new_key().did

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aiconexus.protocol.bodies import Error
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.errors import (
     BusUnavailable,
     KeyRevoked,
     LoginRefused,
     MalformedEnvelope,
-    RateLimited,
     Refused,
     RemoteProblem,
     RequestTimedOut,

@@ -9,7 +9,8 @@ from libs.sdk.tests.wire import SECONDS, Wire, sealed, serving
 
 from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Error, Message, ReceiptStatus
-from aiconexus.protocol.errors import BusUnavailable, HandlerFailed, Refused, RemoteProblem
+from aiconexus.protocol.delivery_errors import HandlerFailed
+from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem
 from aiconexus.protocol.job_bodies import Return
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.sdk import Agent, Delivery, Identity

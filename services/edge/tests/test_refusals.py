@@ -3,7 +3,7 @@
 import pytest
 
 from aiconexus.edge.refusals import close_of
-from aiconexus.protocol import errors
+from aiconexus.protocol import delivery_errors, errors
 from aiconexus.protocol.closing import Close
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.problems import report
@@ -25,7 +25,7 @@ from aiconexus.protocol.problems import report
         (errors.TakenOver("x"), Close.TAKEN_OVER),
         (errors.NoResponders("x"), Close.TRY_LATER),
         (errors.RequestTimedOut("x", 1), Close.TRY_LATER),
-        (errors.RateLimited(5), Close.TRY_LATER),
+        (delivery_errors.RateLimited(5), Close.TRY_LATER),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, AiconexusError) else value.name,
 )

@@ -8,7 +8,7 @@ from aiconexus.edge.application import cors_headers
 from aiconexus.edge.doorman import check_register
 from aiconexus.edge.listing import WrongQuery, credentials, question_of, status_of
 from aiconexus.edge.websocket import agreed, is_allowed_origin
-from aiconexus.protocol import errors
+from aiconexus.protocol import delivery_errors, errors
 from aiconexus.protocol.bodies import Body, Discover, Ping, Register
 from aiconexus.protocol.did import key_text_of
 from aiconexus.protocol.errors import AiconexusError, MalformedEnvelope, Refused, RemoteProblem
@@ -106,15 +106,15 @@ def test_wrong_query_is_refused(query: dict[str, str]) -> None:
         (errors.InvalidDid("x", "y"), 401),
         (errors.MalformedEnvelope("x"), 401),
         (errors.NoResponders("x"), 503),
-        (errors.HandlerFailed("x"), 500),
+        (delivery_errors.HandlerFailed("x"), 500),
         (RemoteProblem("x", report(errors.ReplayedEnvelope("x"))), 401),
         (RemoteProblem("x", report(errors.EnvelopeStale("x", 1, 2))), 401),
         (RemoteProblem("x", report(errors.KeyRevoked("x"))), 401),
         (RemoteProblem("x", report(errors.MalformedEnvelope("x"))), 400),
         (RemoteProblem("x", report(errors.Refused("x"))), 403),
-        (RemoteProblem("x", report(errors.RateLimited(5))), 429),
+        (RemoteProblem("x", report(delivery_errors.RateLimited(5))), 429),
         (RemoteProblem("x", report(errors.NoResponders("x"))), 503),
-        (RemoteProblem("x", report(errors.HandlerFailed("x"))), 502),
+        (RemoteProblem("x", report(delivery_errors.HandlerFailed("x"))), 502),
     ],
 )
 def test_status_fits_the_problem(error: AiconexusError, status: int) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from aiconexus.bus.streams import Page, Stored
 from aiconexus.protocol.bodies import Message
-from aiconexus.protocol.errors import MailboxFull, StreamRefused
+from aiconexus.protocol.delivery_errors import MailboxFull
+from aiconexus.protocol.errors import StreamRefused
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.seal import compose, split

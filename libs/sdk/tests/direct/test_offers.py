@@ -1,6 +1,6 @@
 import pytest
 
-from aiconexus.protocol.errors import RateLimited
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.sdk.direct.offers import BURST, PER_SECOND, SENDERS_MAX, Budget
 
 

@@ -3,7 +3,7 @@
 from enum import IntEnum
 
 from aiconexus.cli.shown import indented
-from aiconexus.protocol import direct_errors, errors
+from aiconexus.protocol import delivery_errors, direct_errors, errors
 from aiconexus.protocol.errors import AiconexusError
 
 
@@ -33,7 +33,7 @@ _STATUSES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.SettingsError, Exit.USAGE),
     (errors.InvalidKeyFile, Exit.USAGE),
     (errors.InvalidDid, Exit.USAGE),
-    (errors.NotAcknowledged, Exit.TIMED_OUT),
+    (delivery_errors.NotAcknowledged, Exit.TIMED_OUT),
     (errors.RequestTimedOut, Exit.TIMED_OUT),
     (TimeoutError, Exit.TIMED_OUT),
     (errors.BusError, Exit.UNREACHABLE),
@@ -41,7 +41,7 @@ _STATUSES: tuple[tuple[type[BaseException], Exit], ...] = (
     (errors.RemoteProblem, Exit.REFUSED),
     (errors.IdentityError, Exit.REFUSED),
     (errors.SessionError, Exit.REFUSED),
-    (errors.DeliveryError, Exit.REFUSED),
+    (delivery_errors.DeliveryError, Exit.REFUSED),
     (direct_errors.TransferRefused, Exit.REFUSED),
 )
 

@@ -6,7 +6,7 @@ What an error is called on the wire, and whether the same request may succeed la
 
 import msgspec
 
-from aiconexus.protocol import direct_errors, errors
+from aiconexus.protocol import delivery_errors, direct_errors, errors
 from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.errors import AiconexusError
 
@@ -44,18 +44,18 @@ PROBLEMS: dict[type[BaseException], Problem] = {
     errors.Refused: Problem("refused", CONNECTION_REFUSED),
     errors.TooManyConnections: Problem("too_many_connections", CONNECTION_REFUSED, retryable=True),
     errors.TakenOver: Problem("taken_over", CONNECTION_REFUSED),
-    errors.MailboxFull: Problem("mailbox_full", CONNECTION_REFUSED, retryable=True),
-    errors.RateLimited: Problem("rate_limited", CONNECTION_REFUSED, retryable=True),
-    errors.NotAcknowledged: Problem("timeout", TIMEOUT, retryable=True),
-    errors.HandlerFailed: Problem("handler_failed", INTERNAL_ERROR),
-    errors.HandlerInterrupted: Problem("handler_interrupted", INTERNAL_ERROR),
-    errors.NoHandler: Problem("no_handler", CONNECTION_REFUSED),
-    errors.CallCancelled: Problem("cancelled", TIMEOUT),
-    errors.StreamGap: Problem("stream_gap", INTERNAL_ERROR),
-    errors.NoHolder: Problem("no_holder", UNKNOWN_AGENT, retryable=True),
-    errors.UnknownJob: Problem("unknown_job", UNKNOWN_AGENT),
-    errors.JobEnded: Problem("job_ended", CONNECTION_REFUSED),
-    errors.TooManyJobs: Problem("too_many_jobs", CONNECTION_REFUSED, retryable=True),
+    delivery_errors.MailboxFull: Problem("mailbox_full", CONNECTION_REFUSED, retryable=True),
+    delivery_errors.RateLimited: Problem("rate_limited", CONNECTION_REFUSED, retryable=True),
+    delivery_errors.NotAcknowledged: Problem("timeout", TIMEOUT, retryable=True),
+    delivery_errors.HandlerFailed: Problem("handler_failed", INTERNAL_ERROR),
+    delivery_errors.HandlerInterrupted: Problem("handler_interrupted", INTERNAL_ERROR),
+    delivery_errors.NoHandler: Problem("no_handler", CONNECTION_REFUSED),
+    delivery_errors.CallCancelled: Problem("cancelled", TIMEOUT),
+    delivery_errors.StreamGap: Problem("stream_gap", INTERNAL_ERROR),
+    delivery_errors.NoHolder: Problem("no_holder", UNKNOWN_AGENT, retryable=True),
+    delivery_errors.UnknownJob: Problem("unknown_job", UNKNOWN_AGENT),
+    delivery_errors.JobEnded: Problem("job_ended", CONNECTION_REFUSED),
+    delivery_errors.TooManyJobs: Problem("too_many_jobs", CONNECTION_REFUSED, retryable=True),
     errors.InvalidPolicy: Problem("invalid_policy", MALFORMED_MESSAGE),
     direct_errors.UnexpectedSignal: Problem("unexpected_signal", CONNECTION_REFUSED),
     direct_errors.DescriptionRefused: Problem("description_refused", INVALID_SIGNATURE),

@@ -2,7 +2,8 @@
 
 from collections import OrderedDict
 
-from aiconexus.protocol.errors import RateLimited, ReplayedEnvelope
+from aiconexus.protocol.delivery_errors import RateLimited
+from aiconexus.protocol.errors import ReplayedEnvelope
 from aiconexus.protocol.limits import FRESHNESS_MS
 
 WINDOW_MS = 2 * FRESHNESS_MS

@@ -19,9 +19,10 @@ from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Handler, Incoming, Subscription
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Body, Ping, Pong
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.did import PREFIX
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import AiconexusError, RateLimited, Refused, RemoteProblem, UnsupportedType
+from aiconexus.protocol.errors import AiconexusError, Refused, RemoteProblem, UnsupportedType
 from aiconexus.protocol.problems import INTERNAL, problem_of
 from aiconexus.protocol.seal import Letter
 from aiconexus.runtime.admission import Admission, Errand

@@ -8,8 +8,9 @@ import msgspec
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress, Resume
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.digests import digest_of_call
-from aiconexus.protocol.errors import ConflictingEnvelope, NotAcknowledged
+from aiconexus.protocol.errors import ConflictingEnvelope
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk.callees import KEPT_MS

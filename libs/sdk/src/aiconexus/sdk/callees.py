@@ -8,8 +8,9 @@ import msgspec
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, Error, ExecRequest, ExecResponse
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Resume
+from aiconexus.protocol.delivery_errors import HandlerInterrupted, StreamGap
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import AiconexusError, HandlerInterrupted, StreamGap
+from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.seal import unseal
 from aiconexus.sdk.callrows import ChunkRows

@@ -7,7 +7,8 @@ from typing import Any
 
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Chunk, Progress
-from aiconexus.protocol.errors import AgentOffline, MalformedEnvelope, NoHolder, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import NoHolder, NotAcknowledged
+from aiconexus.protocol.errors import AgentOffline, MalformedEnvelope, RemoteProblem
 from aiconexus.protocol.policy import SECONDS_MAX
 from aiconexus.sdk.asking import Terms
 from aiconexus.sdk.calls import Heard, result_of

@@ -8,7 +8,8 @@ import msgspec
 
 from aiconexus.protocol.bodies import Error, ExecResponse, Outcome, ReceiptStatus
 from aiconexus.protocol.call_bodies import Chunk, Progress
-from aiconexus.protocol.errors import HandlerFailed, NotAcknowledged, RemoteProblem
+from aiconexus.protocol.delivery_errors import HandlerFailed, NotAcknowledged
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.problems import PROBLEMS, report
 from aiconexus.sdk.delivery import Delivery, Notice, problem_in
 

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from aiconexus.protocol.bodies import Body, Error, Message, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import NotAcknowledged, RemoteProblem
+from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.problems import INTERNAL_ERROR, TIMEOUT
 from aiconexus.protocol.seal import Sealed
 

@@ -11,7 +11,8 @@ import msgspec
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, Intent
 from aiconexus.protocol.call_bodies import Chunk, Progress
-from aiconexus.protocol.errors import AiconexusError, CallCancelled, NotAcknowledged
+from aiconexus.protocol.delivery_errors import CallCancelled, NotAcknowledged
+from aiconexus.protocol.errors import AiconexusError
 from aiconexus.sdk.chunks import Digest, Window
 from aiconexus.sdk.delivery import Delivery, Sent
 

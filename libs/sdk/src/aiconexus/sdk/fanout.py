@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from aiconexus.protocol.errors import AiconexusError, NoHolder, RemoteProblem
+from aiconexus.protocol.delivery_errors import NoHolder
+from aiconexus.protocol.errors import AiconexusError, RemoteProblem
 from aiconexus.sdk.delivery import Sent
 from aiconexus.sdk.engine import Engine
 

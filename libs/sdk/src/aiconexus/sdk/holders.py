@@ -6,7 +6,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from aiconexus.protocol.errors import BusError, NoHolder, RemoteProblem
+from aiconexus.protocol.delivery_errors import NoHolder
+from aiconexus.protocol.errors import BusError, RemoteProblem
 from aiconexus.sdk.discovery import Discovery
 
 FRESH_SECONDS = 2.0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, Ping, Pong, Presence, Revoked, Takeover
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.envelope import check_fresh
 from aiconexus.protocol.errors import (
     AiconexusError,
@@ -13,7 +14,6 @@ from aiconexus.protocol.errors import (
     ForeignSender,
     IdentityError,
     KeyRevoked,
-    NotAcknowledged,
     UnsupportedType,
 )
 from aiconexus.protocol.replay import ReplayWindow

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.protocol.bodies import Body, ReceiptItem, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged, RateLimited
 from aiconexus.protocol.envelope import check_storable
-from aiconexus.protocol.errors import AiconexusError, EnvelopeExpired, NotAcknowledged, RateLimited, RemoteProblem
+from aiconexus.protocol.errors import AiconexusError, EnvelopeExpired, RemoteProblem
 from aiconexus.protocol.job_bodies import Schedule, Scheduled
 from aiconexus.protocol.limits import LIFETIME_MAX_MS
 from aiconexus.protocol.problems import problem_of

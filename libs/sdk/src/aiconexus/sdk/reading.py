@@ -7,7 +7,8 @@ from typing import Any
 
 from aiconexus.protocol.bodies import Body, ExecResponse
 from aiconexus.protocol.call_bodies import Chunk, Progress
-from aiconexus.protocol.errors import MalformedEnvelope, NotAcknowledged, RemoteProblem, StreamGap
+from aiconexus.protocol.delivery_errors import NotAcknowledged, StreamGap
+from aiconexus.protocol.errors import MalformedEnvelope, RemoteProblem
 from aiconexus.sdk.asking import Asked, Asking, Terms
 from aiconexus.sdk.calls import Heard, result_of
 from aiconexus.sdk.chunks import WINDOW_CHUNKS, Digest, Parts

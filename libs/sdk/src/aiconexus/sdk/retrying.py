@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from aiconexus.bus.clock import now_ms
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.errors import (
     AiconexusError,
     BusError,
     KeyRevoked,
     LoginRefused,
-    RateLimited,
     Refused,
     RemoteProblem,
     TakenOver,

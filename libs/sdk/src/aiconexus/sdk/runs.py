@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome, ReceiptStatus
-from aiconexus.protocol.errors import NoHandler
+from aiconexus.protocol.delivery_errors import NoHandler
 from aiconexus.protocol.problems import problem_of, report
 from aiconexus.sdk.callees import Callees
 from aiconexus.sdk.delivery import Delivery

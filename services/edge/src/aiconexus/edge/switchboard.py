@@ -16,15 +16,9 @@ from aiconexus.edge.watchers import Watchers
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Ping, Pong, Revoked, Unregister, Unregistered, Watch, Watching
 from aiconexus.protocol.closing import Close
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.envelope import Envelope, check_fresh
-from aiconexus.protocol.errors import (
-    AiconexusError,
-    BusError,
-    BusUnavailable,
-    EnvelopeError,
-    ForeignSender,
-    RateLimited,
-)
+from aiconexus.protocol.errors import AiconexusError, BusError, BusUnavailable, EnvelopeError, ForeignSender
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.problems import report
 from aiconexus.protocol.replay import ReplayWindow

@@ -22,14 +22,8 @@ from aiconexus.edge.settings import ANY_ORIGIN, EdgeSettings
 from aiconexus.edge.switchboard import Switchboard
 from aiconexus.edge.watchers import Watchers
 from aiconexus.protocol.closing import Close
-from aiconexus.protocol.errors import (
-    AiconexusError,
-    BusUnavailable,
-    MalformedEnvelope,
-    RateLimited,
-    Refused,
-    TooManyConnections,
-)
+from aiconexus.protocol.delivery_errors import RateLimited
+from aiconexus.protocol.errors import AiconexusError, BusUnavailable, MalformedEnvelope, Refused, TooManyConnections
 from aiconexus.runtime.logs import Log, Throttle
 
 NONCE_BYTES = 24

@@ -14,15 +14,9 @@ from prometheus_client import Counter
 from aiconexus.bus.streams import Placed, Stored, Streams
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import ReceiptItem, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged, RateLimited
 from aiconexus.protocol.digests import says_the_same
-from aiconexus.protocol.errors import (
-    AiconexusError,
-    BusError,
-    ConflictingEnvelope,
-    NotAcknowledged,
-    RateLimited,
-    StreamRefused,
-)
+from aiconexus.protocol.errors import AiconexusError, BusError, ConflictingEnvelope, StreamRefused
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import Letter, peek, split
 from aiconexus.relay.mailbox import DUPLICATE_WINDOW_SECONDS, refusal_of, stored_headers

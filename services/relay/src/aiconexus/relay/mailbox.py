@@ -6,7 +6,8 @@ from typing import Any
 from aiconexus.bus.streams import Page, Stored
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import Mail, MailItem
-from aiconexus.protocol.errors import MailboxFull, StreamRefused
+from aiconexus.protocol.delivery_errors import MailboxFull
+from aiconexus.protocol.errors import StreamRefused
 from aiconexus.protocol.limits import PAGE_MAX_BYTES
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.protocol.seal import peek, split

@@ -17,7 +17,8 @@ from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.streams import Placed, placed
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import ReceiptItem, ReceiptStatus
-from aiconexus.protocol.errors import BusUnavailable, NotAcknowledged, StreamRefused
+from aiconexus.protocol.delivery_errors import NotAcknowledged
+from aiconexus.protocol.errors import BusUnavailable, StreamRefused
 from aiconexus.protocol.records import MAILBOX
 from aiconexus.relay.mailbox import TRANSIENT, refusal_of, stored_headers
 from aiconexus.runtime.answers import Answers, Ask

@@ -12,9 +12,10 @@ from prometheus_client import Counter
 
 from aiconexus.bus.session import Incoming
 from aiconexus.protocol import subjects
+from aiconexus.protocol.delivery_errors import NotAcknowledged, RateLimited
 from aiconexus.protocol.did import PREFIX, token_in
 from aiconexus.protocol.envelope import Envelope
-from aiconexus.protocol.errors import AiconexusError, BusError, NotAcknowledged, RateLimited
+from aiconexus.protocol.errors import AiconexusError, BusError
 from aiconexus.protocol.records import RegistryRecord
 from aiconexus.protocol.seal import Letter
 from aiconexus.relay.admission import read_stored

@@ -7,17 +7,10 @@ from hashlib import sha256
 
 from prometheus_client import Counter
 
+from aiconexus.protocol.delivery_errors import RateLimited, TooManyJobs
 from aiconexus.protocol.did import token_in
 from aiconexus.protocol.envelope import check_lifetime, check_storable
-from aiconexus.protocol.errors import (
-    ConflictingEnvelope,
-    EnvelopeExpired,
-    ForeignSender,
-    RateLimited,
-    Refused,
-    TooManyJobs,
-    WrongRevision,
-)
+from aiconexus.protocol.errors import ConflictingEnvelope, EnvelopeExpired, ForeignSender, Refused, WrongRevision
 from aiconexus.protocol.job_bodies import Return, Schedule, Scheduled
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.seal import Letter, unseal

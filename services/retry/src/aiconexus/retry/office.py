@@ -10,15 +10,9 @@ from typing import Any
 
 from prometheus_client import Counter
 
+from aiconexus.protocol.delivery_errors import JobEnded, RateLimited, UnknownJob
 from aiconexus.protocol.did import public_key_of
-from aiconexus.protocol.errors import (
-    EnvelopeExpired,
-    JobEnded,
-    MalformedEnvelope,
-    RateLimited,
-    UnknownJob,
-    WrongRevision,
-)
+from aiconexus.protocol.errors import EnvelopeExpired, MalformedEnvelope, WrongRevision
 from aiconexus.protocol.job_bodies import (
     DeadLetters,
     Drop,
@@ -66,6 +60,7 @@ class Office:
         directory: Who the operators are.
         budgets: What each of the others may ask.
         now_ms: A clock in milliseconds since the epoch.
+        safety_ms: After how long a dead letter is tried again whose requeue was not brought to its end.
 
     """
 
@@ -79,6 +74,7 @@ class Office:
         directory: Directory,
         budgets: Budgets,
         now_ms: Callable[[], int],
+        safety_ms: int = SAFETY_MS,
     ) -> None:
         self._store = store
         self._steps = steps
@@ -87,6 +83,7 @@ class Office:
         self._directory = directory
         self._budgets = budgets
         self._now_ms = now_ms
+        self._safety_ms = safety_ms
 
     async def jobs(self, request: Request[Jobs]) -> JobList:
         """List jobs."""
@@ -150,7 +147,7 @@ class Office:
             if buried is None:
                 raise UnknownJob(record.job)
             again = job.requeued(record, buried.grave, request.body.policy, self._now_ms())
-            await self._timers.set(record.key, self._now_ms() + SAFETY_MS)
+            await self._timers.set(record.key, self._now_ms() + self._safety_ms)
             await self._store.keep_letter(again, buried.letter)
             try:
                 await self._steps.save(found, again)

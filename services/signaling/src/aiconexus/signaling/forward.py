@@ -8,8 +8,9 @@ from prometheus_client import Counter
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.protocol import subjects
 from aiconexus.protocol.bodies import ReceiptItem, ReceiptStatus
+from aiconexus.protocol.delivery_errors import NotAcknowledged, RateLimited
 from aiconexus.protocol.did import PREFIX, token_in
-from aiconexus.protocol.errors import AgentOffline, AiconexusError, BusError, NotAcknowledged, RateLimited
+from aiconexus.protocol.errors import AgentOffline, AiconexusError, BusError
 from aiconexus.protocol.records import PresenceRecord, RegistryRecord
 from aiconexus.protocol.replay import ReplayWindow
 from aiconexus.protocol.seal import Letter

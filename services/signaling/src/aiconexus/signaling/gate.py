@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from aiconexus.protocol.errors import RateLimited
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.records import RegistryRecord
 from aiconexus.runtime.budgets import Budgets
 from aiconexus.runtime.desk import Request

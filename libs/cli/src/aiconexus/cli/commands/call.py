@@ -54,7 +54,7 @@ async def _call(
     agent: "Agent", did: str | None, capability: str | None, arguments: dict[str, Any], seconds: float
 ) -> Any:
     from aiconexus.cli.speaking import connected
-    from aiconexus.protocol.errors import NoHolder
+    from aiconexus.protocol.delivery_errors import NoHolder
 
     async with connected(agent):
         try:

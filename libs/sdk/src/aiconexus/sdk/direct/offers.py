@@ -8,7 +8,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from aiconexus.protocol.errors import RateLimited
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.signal_bodies import Offer
 
 BURST = 10.0

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from aiconexus.protocol import sdp
+from aiconexus.protocol.delivery_errors import RateLimited
 from aiconexus.protocol.direct_errors import ConnectionFailed, DescriptionRefused, SignalingError, UnexpectedSignal
-from aiconexus.protocol.errors import AiconexusError, RateLimited, Refused, TooManyConnections
+from aiconexus.protocol.errors import AiconexusError, Refused, TooManyConnections
 from aiconexus.protocol.problems import problem_of
 from aiconexus.protocol.signal_bodies import Answer, Bye, IceCandidate, Offer
 from aiconexus.sdk.delivery import Delivery

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from aiconexus.protocol.delivery_errors import NotAcknowledged
 from aiconexus.protocol.direct_errors import ChannelClosed, TransferRefused
-from aiconexus.protocol.errors import AiconexusError, NotAcknowledged, Refused
+from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.sdk.sharing.manifest import CHUNK_BYTES, LEAF_BYTES, Manifest, check_name, leaf_of, read
 from aiconexus.sdk.sharing.pieces import (
     CHUNK,
