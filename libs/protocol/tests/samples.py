@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Any
 
-from aiconexus.protocol import bodies, call_bodies, job_bodies, signal_bodies
+from aiconexus.protocol import bodies, call_bodies, edge_bodies, job_bodies, signal_bodies
 from aiconexus.protocol.bodies import Body
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.policy import RetryPolicy, Strategy
@@ -107,10 +107,10 @@ SAMPLES: dict[str, Body] = {
         bodies.Takeover(session="edge-2.1"),
         bodies.Revoke(reason="stolen"),
         bodies.Revoked(did=ALICE.did, at_ms=NOW_MS),
-        bodies.Attach(session="edge-1.17", edge="edge-1", register=sealed(_register, recipient=IDENTITY.did)),
-        bodies.Attached(answer=b"sealed"),
-        bodies.Detach(did=ALICE.did, session="edge-1.17", edge="edge-1", reason="silent"),
-        bodies.Detached(did=ALICE.did),
+        edge_bodies.Attach(session="edge-1.17", edge="edge-1", register=sealed(_register, recipient=IDENTITY.did)),
+        edge_bodies.Attached(answer=b"sealed"),
+        edge_bodies.Detach(did=ALICE.did, session="edge-1.17", edge="edge-1", reason="silent"),
+        edge_bodies.Detached(did=ALICE.did),
         call_bodies.Progress(message="half of it", percent=50.0),
         call_bodies.Chunk(index=3, data={"words": 2}, last=True, digest="0123456789abcdef" * 4),
         call_bodies.Cancel(reason="too late"),

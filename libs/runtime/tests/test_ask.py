@@ -3,7 +3,8 @@ import pytest
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.session import Incoming
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Attach, Attached, Detach, Detached, Ping, Pong
+from aiconexus.protocol.bodies import Ping, Pong
+from aiconexus.protocol.edge_bodies import Attach, Attached, Detach, Detached
 from aiconexus.protocol.errors import (
     AiconexusError,
     EnvelopeStale,

@@ -7,7 +7,8 @@ from aiconexus.bus.clock import new_id, now_ms
 from aiconexus.bus.session import Incoming, Session
 from aiconexus.bus.testing import new_key
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Attach, Attached, Body, Error, Fetch, Mail, Ping, Pong, Resolve
+from aiconexus.protocol.bodies import Body, Error, Fetch, Mail, Ping, Pong, Resolve
+from aiconexus.protocol.edge_bodies import Attach, Attached
 from aiconexus.protocol.limits import FRESHNESS_MS
 from aiconexus.protocol.seal import Codec, Sealed, seal, split, unseal, wrap
 from aiconexus.runtime.desk import Desk, Request

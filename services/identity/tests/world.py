@@ -11,8 +11,9 @@ from aiconexus.bus.session import Incoming
 from aiconexus.identity.service import start
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol import subjects
-from aiconexus.protocol.bodies import Attach, Attached, Body, Detach, Presence, Register, Registered
+from aiconexus.protocol.bodies import Body, Presence, Register, Registered
 from aiconexus.protocol.did import key_text_of
+from aiconexus.protocol.edge_bodies import Attach, Attached, Detach
 from aiconexus.protocol.keys import SigningKey
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.records import EDGE_LEASE_SECONDS, EDGES

@@ -1,9 +1,9 @@
 """
 What an envelope can say: one struct for each type, chosen by the envelope's ``type`` alone.
 
-Those of calls, of retries and of signaling have modules of their own; ``vocabulary`` lists them all. Readers ignore
-fields that they do not know and new fields have defaults, so that releases can be mixed. In the JSON codec, bytes are
-base64 (RFC 4648 section 4, with padding).
+Those of calls, of edges, of retries and of signaling have modules of their own; ``vocabulary`` lists them all. Readers
+ignore fields that they do not know and new fields have defaults, so that releases can be mixed. In the JSON codec,
+bytes are base64 (RFC 4648 section 4, with padding).
 """
 
 from enum import StrEnum
@@ -377,39 +377,3 @@ class Revoked(Body, frozen=True):
     TYPE: ClassVar[str] = "REVOKED"
     did: Did
     at_ms: Count
-
-
-# What services say to each other
-
-
-class Attach(Body, frozen=True):
-    """From an edge: this agent proved its key to me; ``register`` is its own sealed REGISTER."""
-
-    TYPE: ClassVar[str] = "ATTACH"
-    session: Annotated[str, Meta(max_length=128)]
-    edge: Annotated[str, Meta(max_length=64)]
-    register: bytes
-
-
-class Attached(Body, frozen=True):
-    """The answer to ATTACH: what the edge hands to the agent unchanged, a sealed REGISTERED or ERROR."""
-
-    TYPE: ClassVar[str] = "ATTACHED"
-    answer: bytes
-
-
-class Detach(Body, frozen=True):
-    """From an edge: this session is over."""
-
-    TYPE: ClassVar[str] = "DETACH"
-    did: Did
-    session: Annotated[str, Meta(max_length=128)]
-    edge: Annotated[str, Meta(max_length=64)]
-    reason: Text | None = None
-
-
-class Detached(Body, frozen=True):
-    """The answer to DETACH."""
-
-    TYPE: ClassVar[str] = "DETACHED"
-    did: Did

@@ -4,12 +4,8 @@ from aiconexus.protocol.bodies import (
     Ack,
     Acked,
     Agents,
-    Attach,
-    Attached,
     Body,
     Challenge,
-    Detach,
-    Detached,
     Discover,
     Error,
     ExecRequest,
@@ -35,6 +31,7 @@ from aiconexus.protocol.bodies import (
     Watching,
 )
 from aiconexus.protocol.call_bodies import Cancel, Chunk, Progress, Resume
+from aiconexus.protocol.edge_bodies import Attach, Attached, Detach, Detached
 from aiconexus.protocol.job_bodies import (
     DeadLetters,
     Drop,

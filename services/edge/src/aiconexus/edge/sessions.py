@@ -10,8 +10,9 @@ from contextlib import suppress
 
 from aiconexus.edge.connection import Connection
 from aiconexus.edge.settings import EdgeSettings
-from aiconexus.protocol.bodies import Attach, Attached, Detach, Error
+from aiconexus.protocol.bodies import Error
 from aiconexus.protocol.closing import REASONS, Close
+from aiconexus.protocol.edge_bodies import Attach, Attached, Detach
 from aiconexus.protocol.errors import AiconexusError, MalformedEnvelope, RemoteProblem
 from aiconexus.protocol.limits import REPLY_MAX_BYTES
 from aiconexus.protocol.seal import peek, read_body, split

@@ -14,10 +14,6 @@ from aiconexus.identity.roster import Roster
 from aiconexus.identity.settings import IdentitySettings
 from aiconexus.protocol.bodies import (
     Agents,
-    Attach,
-    Attached,
-    Detach,
-    Detached,
     Discover,
     Register,
     Registered,
@@ -29,6 +25,7 @@ from aiconexus.protocol.bodies import (
     Unregistered,
 )
 from aiconexus.protocol.did import token_in
+from aiconexus.protocol.edge_bodies import Attach, Attached, Detach, Detached
 from aiconexus.protocol.errors import IdentityError, KeyRevoked, MalformedEnvelope, Refused, SessionError
 from aiconexus.protocol.seal import Codec, unseal
 from aiconexus.runtime.context import Context
