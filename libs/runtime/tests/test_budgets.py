@@ -1,6 +1,9 @@
+from contextlib import suppress
+from time import thread_time
+
 import pytest
 
-from aiconexus.runtime.budgets import DEAR_BYTES, READING_SECONDS, Budgets
+from aiconexus.runtime.budgets import DEAR_BYTES, DEAR_SECONDS, READING_SECONDS, Budgets
 
 
 def taken(budgets: Budgets, sender: str, now: float, count: int) -> list[int | None]:
@@ -86,6 +89,19 @@ def test_what_is_dear_to_read_counts_for_several(seconds: float, size: int, left
 
     assert left == taken(budgets, "ann", 1000.0, 4).count(0)
     assert [0] * 4 == taken(budgets, "bob", 1000.0, 4)
+
+
+def test_what_cannot_be_read_costs_what_it_took() -> None:
+    """The time is taken here, and a request that turns out to be none is charged like any other."""
+    budgets = Budgets(10, 5, senders_max=10)
+    assert 0 == budgets.take("ann", 1000.0)
+    with suppress(ValueError), budgets.reading("ann", DEAR_BYTES):
+        until = thread_time() + 2 * DEAR_SECONDS
+        while thread_time() < until:
+            pass
+        raise ValueError
+
+    assert 0 == taken(budgets, "ann", 1000.0, 4).count(0)
 
 
 def test_after_something_dear_the_next_one_is_told_when_to_come() -> None:

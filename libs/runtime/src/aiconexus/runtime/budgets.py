@@ -1,6 +1,9 @@
 """How much one sender may ask for, so that nobody starves the others."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import thread_time
 
 READING_SECONDS = 0.0001
 """What one request costs to read and verify. JSON of many small pieces costs up to three hundred times that."""
@@ -54,6 +57,22 @@ class Budgets:
         if len(self._full_at) > self._senders_max:
             self._full_at.popitem(last=False)
         return 0 if over <= 0 else int(over * 1000) + 1
+
+    @contextmanager
+    def reading(self, sender: str, size: int) -> Iterator[None]:
+        """
+        Charge what it costs to read and verify a request, in the block, whether it is acceptable or not.
+
+        Args:
+            sender: Who asked.
+            size: Its bytes.
+
+        """
+        started = thread_time()
+        try:
+            yield
+        finally:
+            self.spend(sender, thread_time() - started, size)
 
     def spend(self, sender: str, seconds: float, size: int) -> None:
         """

@@ -6,7 +6,6 @@ without a task. What has to wait for a record goes into its sender's lane, and e
 """
 
 from collections.abc import Callable
-from time import thread_time
 
 from prometheus_client import Counter
 
@@ -92,13 +91,10 @@ class Intake:
             self._refuse(token, incoming, error)
 
     def _read(self, data: bytes, token: str) -> Letter:
-        started = thread_time()
-        try:
+        with self._budgets.reading(token, len(data)):
             letter = read_stored(data, token, self._now_ms())
             believe(letter)
-            return letter
-        finally:
-            self._budgets.spend(token, thread_time() - started, len(data))
+        return letter
 
     async def settle(self) -> None:
         """Wait until nothing waits for a record."""

@@ -139,11 +139,8 @@ class Intake:
             raise RateLimited(wait_ms or FULL_RETRY_MS)
 
     def _read_of(self, token: str, data: bytes) -> Letter:
-        started = time.thread_time()
-        try:
+        with self._budgets.reading(token, len(data)):
             return self._read(data)
-        finally:
-            self._budgets.spend(token, time.thread_time() - started, len(data))
 
     def _read(self, data: bytes) -> Letter:
         letter = unseal(data)

@@ -1,7 +1,6 @@
 """Hand live envelopes (offers, answers, candidates, pings between agents) to who is connected; nobody keeps them."""
 
 from collections.abc import Callable
-from time import thread_time
 
 from prometheus_client import Counter
 
@@ -92,13 +91,10 @@ class Forwarder:
         self._presence.forget(subjects.told_of(incoming.subject))
 
     def _read(self, data: bytes, token: str) -> Letter:
-        started = thread_time()
-        try:
+        with self._budgets.reading(token, len(data)):
             letter = read_live(data, token, self._now_ms())
             believe(letter)
-            return letter
-        finally:
-            self._budgets.spend(token, thread_time() - started, len(data))
+        return letter
 
     async def settle(self) -> None:
         """Wait until nothing is under way."""
