@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="As `list` shows it.")]
+JobsArgument = Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="As `list` shows them.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All that there are.")]
 
 dead_letters = typer.Typer(
@@ -90,7 +91,7 @@ def show(
 
 @dead_letters.command()
 def requeue(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="As `list` shows them.")] = None,
+    jobs: JobsArgument = None,
     *,
     every: AllOption = False,
     home: HomeOption = DEFAULT_HOME,
@@ -98,16 +99,20 @@ def requeue(
     identity: IdentityOption = None,
 ) -> None:
     """Send dead letters again, under their old policy."""
-
-    async def each(desk: "RetryJobs", job: str) -> None:
-        await desk.requeue(job)
-
-    _for_each(each, "sent again", jobs or [], every=every, home=home, url=url, identity=identity)
+    _for_each(
+        lambda desk, job: desk.requeue(job),
+        "sent again",
+        jobs or [],
+        every=every,
+        home=home,
+        url=url,
+        identity=identity,
+    )
 
 
 @dead_letters.command()
 def drop(
-    jobs: Annotated[list[str] | None, typer.Argument(metavar="JOB...", help="As `list` shows them.")] = None,
+    jobs: JobsArgument = None,
     *,
     every: AllOption = False,
     home: HomeOption = DEFAULT_HOME,
@@ -115,15 +120,13 @@ def drop(
     identity: IdentityOption = None,
 ) -> None:
     """Forget dead letters."""
-
-    async def each(desk: "RetryJobs", job: str) -> None:
-        await desk.drop(job)
-
-    _for_each(each, "dropped", jobs or [], every=every, home=home, url=url, identity=identity)
+    _for_each(
+        lambda desk, job: desk.drop(job), "dropped", jobs or [], every=every, home=home, url=url, identity=identity
+    )
 
 
 def _for_each(
-    change: "Callable[[RetryJobs, str], Awaitable[None]]",
+    change: "Callable[[RetryJobs, str], Awaitable[object]]",
     done: str,
     jobs: list[str],
     *,
