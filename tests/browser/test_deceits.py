@@ -80,13 +80,6 @@ async def visitor(page: Visitor) -> Visitor:
     return page
 
 
-async def connect(hand: TricklingHand, did: str) -> None:
-    """Offer, up to the open channel."""
-    await hand.offer(did)
-    await hand.take_answer()
-    await hand.wait_open()
-
-
 @pytest.mark.parametrize(("lie", "event"), LIES)
 async def test_bad_offer_is_refused(visitor: Visitor, hand: TricklingHand, lie: Any, event: str) -> None:
     """An offer with fingerprints that prove nothing never reaches the browser's stack, and the offerer hears why."""
@@ -123,7 +116,7 @@ async def test_answer_to_another_offer_is_refused(visitor: Visitor, hand: Trickl
 async def test_bad_hello_is_refused(visitor: Visitor, hand: TricklingHand, lie: dict[str, Any], event: str) -> None:
     """Signed by the right key, but not the proof of this session: the connection ends."""
     did = await visitor.did()
-    await connect(hand, did)
+    await hand.connect(did)
     hand.say(hand.hello("offerer", **lie), did)
     bye = await hand.heard_bye()
 
@@ -134,7 +127,7 @@ async def test_bad_hello_is_refused(visitor: Visitor, hand: TricklingHand, lie: 
 async def test_hello_of_another_did_is_refused(visitor: Visitor, hand: TricklingHand) -> None:
     """Whoever signs the HELLO must be who signed the offer."""
     did = await visitor.did()
-    await connect(hand, did)
+    await hand.connect(did)
     hand.channel.send(sealed(new_key(), hand.hello("offerer"), did))
     bye = await hand.heard_bye()
 
@@ -144,7 +137,7 @@ async def test_hello_of_another_did_is_refused(visitor: Visitor, hand: Trickling
 @pytest.mark.parametrize("frame", [b"\x93\x01\xc4\x00\xc4\x00", '["ping",1]', '{"id":1}', "nonsense"], ids=repr)
 async def test_nothing_counts_before_hello(visitor: Visitor, hand: TricklingHand, frame: bytes | str) -> None:
     """Whatever else comes first ends the connection."""
-    await connect(hand, await visitor.did())
+    await hand.connect(await visitor.did())
     hand.channel.send(frame)
     bye: Bye = await hand.heard_bye()
 
@@ -154,7 +147,7 @@ async def test_nothing_counts_before_hello(visitor: Visitor, hand: TricklingHand
 async def test_only_the_peer_speaks_in_its_channel(visitor: Visitor, hand: TricklingHand) -> None:
     """After an honest HELLO, envelopes of others and words that are none are refused; the peer's own are taken."""
     did = await visitor.did()
-    await connect(hand, did)
+    await hand.connect(did)
     hand.say(hand.hello("offerer"), did)
     await hand.heard_hello()
     hand.channel.send(sealed(new_key(), Message(content="I am somebody else"), did))

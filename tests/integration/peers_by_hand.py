@@ -84,6 +84,12 @@ class Hand:
         self.answered = answer.sdp
         await self.pc.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
 
+    async def connect(self, did: str) -> None:
+        """Offer a connection, up to its open channel."""
+        await self.offer(did)
+        await self.take_answer()
+        await self.wait_open()
+
     async def answer(self, did: str, change: Change = unchanged, **fields: Any) -> None:
         """Wait for an offer, and answer it."""
         offer = await self.signal(Offer)

@@ -56,6 +56,15 @@ async def without_memory(host: Host, folder: Path) -> Agent:
     return await host.open(host.make("binary", label=label))
 
 
+async def forgotten(host: Host, folder: Path) -> tuple[Agent, list[int], Agent]:
+    """Bob, how often he counted, and Alice, who has asked him once and does not know it any more."""
+    bob, runs = await counted(host)
+    alice = await host.open(host.make(label="alice"))
+    await alice.call(bob.did, capability="count", args={"n": 1}, id_="mine")
+    await alice.close()
+    return bob, runs, await without_memory(host, folder)
+
+
 @pytest.mark.parametrize("moment", ["while it runs", "once it was answered", "once it was forgotten"])
 async def test_caller_that_lost_its_journal_gets_the_first_answer(host: Host, tmp_path: Path, moment: str) -> None:
     """Whoever asks again under its id, however soon, gets the answer bit for bit, and the handler ran once."""
@@ -102,11 +111,7 @@ async def test_caller_that_lost_its_journal_gets_the_first_answer(host: Host, tm
 
 async def test_receipt_for_an_earlier_life_ends_no_question(host: Host, tmp_path: Path) -> None:
     """A late receipt, for what a caller that lost its journal had asked before, does not keep it from asking again."""
-    bob, runs = await counted(host)
-    alice = await host.open(host.make(label="alice"))
-    await alice.call(bob.did, capability="count", args={"n": 1}, id_="mine")
-    await alice.close()
-    forgetful = await without_memory(host, tmp_path)
+    bob, runs, forgetful = await forgotten(host, tmp_path)
 
     asking = asyncio.create_task(forgetful.call(bob.did, capability="count", args={"n": 1}, id_="mine"))
     await asyncio.sleep(0)
@@ -119,11 +124,7 @@ async def test_receipt_for_an_earlier_life_ends_no_question(host: Host, tmp_path
 
 async def test_id_of_another_question_is_refused_to_who_forgot_it(host: Host, tmp_path: Path) -> None:
     """A caller that does not know what it asked under an id is told of the conflict: by the relay, or by the callee."""
-    bob, runs = await counted(host)
-    alice = await host.open(host.make(label="alice"))
-    await alice.call(bob.did, capability="count", args={"n": 1}, id_="mine")
-    await alice.close()
-    forgetful = await without_memory(host, tmp_path)
+    bob, runs, forgetful = await forgotten(host, tmp_path)
 
     with pytest.raises(RemoteProblem) as caught:
         await forgetful.call(bob.did, capability="count", args={"n": 2}, id_="mine")

@@ -32,9 +32,7 @@ async def alice(host: Host, signaling: Signaling) -> Agent:
 @pytest.mark.parametrize(("lie", "event"), BAD_HELLOS)
 async def test_hello_that_does_not_fit_is_refused(alice: Agent, hand: Hand, lie: dict[str, Any], event: str) -> None:
     """Signed by the right key, but not the proof of this session: the connection ends."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.say(hand.hello("offerer", **lie), alice.did)
     await hand.heard_hello()
     bye = await hand.heard_bye()
@@ -46,9 +44,7 @@ async def test_hello_that_does_not_fit_is_refused(alice: Agent, hand: Hand, lie:
 
 async def test_hello_of_another_did_is_refused(alice: Agent, hand: Hand) -> None:
     """Whoever signs the HELLO must be who signed the offer."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.channel.send(sealed(new_key(), hand.hello("offerer"), alice.did))
     bye = await hand.heard_bye()
 
@@ -58,9 +54,7 @@ async def test_hello_of_another_did_is_refused(alice: Agent, hand: Hand) -> None
 
 async def test_hello_to_somebody_else_is_refused(alice: Agent, hand: Hand) -> None:
     """A HELLO that was meant for another agent proves nothing here."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.say(hand.hello("offerer"), new_key().did)
     bye = await hand.heard_bye()
 
@@ -70,9 +64,7 @@ async def test_hello_to_somebody_else_is_refused(alice: Agent, hand: Hand) -> No
 @pytest.mark.parametrize("frame", [b"\x93\x01\xc4\x00\xc4\x00", b"", '["ping",1]', '{"id":1}', "nonsense"], ids=repr)
 async def test_nothing_counts_before_hello(alice: Agent, hand: Hand, frame: bytes | str) -> None:
     """Whatever else comes first ends the connection, and is answered by nothing."""
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.channel.send(frame)
     bye = await hand.heard_bye()
 
@@ -84,9 +76,7 @@ async def test_mail_before_hello_is_not_delivered(alice: Agent, hand: Hand) -> N
     """A signed envelope of the right peer does not count before its HELLO."""
     heard = Told()
     alice.on("MESSAGE")(heard)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.say(Message(content="early"), alice.did)
     hand.say(hand.hello("offerer"), alice.did)
     await hand.heard_bye()
@@ -98,9 +88,7 @@ async def test_mail_before_hello_is_not_delivered(alice: Agent, hand: Hand) -> N
 async def test_missing_hello_is_not_waited_for_longer_than_its_time(alice: Agent, hand: Hand) -> None:
     """A channel that opens and stays silent is closed after the deadline."""
     connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     bye = await hand.heard_bye()
 
     assert bye.problem == "hello_refused"
@@ -111,9 +99,7 @@ async def test_missing_hello_is_not_waited_for_longer_than_its_time(alice: Agent
 async def test_honest_hand_is_connected(alice: Agent, hand: Hand) -> None:
     """The attacks above fail for what they change: unchanged, the same steps connect."""
     connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.say(hand.hello("offerer"), alice.did)
     hello = await hand.heard_hello()
     await connected.wait(lambda peers: len(peers) == 1)
@@ -125,9 +111,7 @@ async def test_honest_hand_is_connected(alice: Agent, hand: Hand) -> None:
 async def test_frames_that_are_none_end_the_connection(alice: Agent, hand: Hand) -> None:
     """A peer that was verified and then talks nonsense is noted once, and cut off after some."""
     connected = peers_of(alice)
-    await hand.offer(alice.did)
-    await hand.take_answer()
-    await hand.wait_open()
+    await hand.connect(alice.did)
     hand.say(hand.hello("offerer"), alice.did)
     await connected.wait(lambda peers: len(peers) == 1)
     for _ in range(40):

@@ -5,6 +5,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -209,16 +210,6 @@ async def test_frames_that_are_dear_to_read_stop_nobody_else(world: World, agent
         assert served > 10 * 5
 
 
-async def test_websocket_pongs_count_as_frames(world: World, agents: Agents) -> None:
-    """Nor are those that answer nothing."""
-    async with world.edge(frames_per_second=0.01, frames_burst=5) as edge:
-        agent = await agents.agent(edge)
-        for _ in range(10):
-            await agent.socket.pong()
-
-        assert Close.TOO_FAST == (await agent.ending())[0]
-
-
 async def test_connecting_again_does_not_refill_the_budget(world: World, agents: Agents) -> None:
     """The budget is the agent's, not the connection's."""
     async with world.edge(frames_per_second=0.01, frames_burst=2) as edge:
@@ -232,12 +223,15 @@ async def test_connecting_again_does_not_refill_the_budget(world: World, agents:
         assert "rate_limited" == answer.problem
 
 
-async def test_websocket_pings_count_as_frames(world: World, agents: Agents) -> None:
-    """Control frames are not free."""
+@pytest.mark.parametrize("control", [aiohttp.ClientWebSocketResponse.ping, aiohttp.ClientWebSocketResponse.pong])
+async def test_control_frames_count_as_frames(
+    world: World, agents: Agents, control: Callable[[aiohttp.ClientWebSocketResponse], Awaitable[None]]
+) -> None:
+    """A ping is not free, nor is a pong that answers nothing."""
     async with world.edge(frames_per_second=0.01, frames_burst=5) as edge:
         agent = await agents.agent(edge)
         for _ in range(10):
-            await agent.socket.ping()
+            await control(agent.socket)
 
         assert Close.TOO_FAST == (await agent.ending())[0]
 
