@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 import pytest
+from libs.sdk.tests.direct.descriptors import sockets_now
 from tests.integration.direct_agents import connected
 from tests.integration.sdk_agents import SECONDS, Host
 
@@ -24,16 +24,6 @@ from aiconexus.sdk.direct.settings import Direct
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHASES = ("servers", "gathering", "offering", "connecting", "opening", "hello")
-
-
-def sockets_now() -> set[Path]:
-    """Those that this process has open."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_socket():
-                found.add(path.readlink())
-    return found
 
 
 async def connections_of(agent: Agent) -> set[Connection]:

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aioice.ice
 import pytest
 from aioice import stun
 from aioice.turn import TurnTransport
+from libs.sdk.tests.direct.descriptors import sockets_now
 
 from aiconexus.protocol.signal_bodies import IceServer
 from aiconexus.sdk.direct import stack
@@ -84,16 +84,6 @@ def make(*servers: IceServer, relay_only: bool = False) -> Stack:
     pc = stack.make_stack(servers, relay_only=relay_only, on_broken=lambda _: None)
     pc.createDataChannel("x", negotiated=True, id=0)
     return pc
-
-
-def sockets_now() -> set[Path]:
-    """Those that this process has open."""
-    found = set()
-    for path in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if path.is_socket():
-                found.add(path.readlink())
-    return found
 
 
 def others() -> set[Any]:
