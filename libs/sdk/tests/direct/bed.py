@@ -15,6 +15,7 @@ from aiortc import RTCDataChannel, RTCPeerConnection, RTCSctpTransport, RTCSessi
 
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import CHANNEL_ID, LABEL, Word, read_word, write_word
+from aiconexus.sdk.direct.bandwidth import BandwidthMode
 from aiconexus.sdk.direct.channel import Channel
 from aiconexus.sdk.direct.channels import PeerChannels
 from aiconexus.sdk.direct.settings import Direct
@@ -58,7 +59,8 @@ class Host:
         self.incidents: list[tuple[str, str]] = []
         self.opened: asyncio.Queue[Channel] = asyncio.Queue()
         self.mute: Callable[[Word], bool] = lambda word: False
-        self.channels = PeerChannels(self)
+        self.modes: list[BandwidthMode] = []
+        self.channels = PeerChannels(self, self.modes.append)
 
     def open_raw(self, label: str, **fields: Any) -> RTCDataChannel:
         """Create a data channel."""

@@ -133,9 +133,7 @@ def test_stack_holds_less_the_narrower_the_link() -> None:
 
 async def test_narrow_link_loses_nothing_and_serves_the_important_first() -> None:
     """Through a real link of 500 kB/s: the mode falls and rises again, order is kept, HIGH overtakes what waits."""
-    modes: list[BandwidthMode] = []
     async with bedded(link=Link(bytes_per_second=500_000)) as bed:
-        bed.a.channels.sender._on_mode = modes.append
         bulk, bulk_end = await bed.open("bulk", DataChannelConfig(priority=Priority.LOW))
         urgent, urgent_end = await bed.open("urgent", DataChannelConfig(priority=Priority.HIGH))
         arrived: list[str] = []
@@ -155,4 +153,4 @@ async def test_narrow_link_loses_nothing_and_serves_the_important_first() -> Non
                 await urgent.send(f"{number} ".ljust(500))
 
         assert ["urgent", "bulk"] == arrived
-        assert [MEDIUM, LOW, MEDIUM, HIGH] == modes
+        assert [MEDIUM, LOW, MEDIUM, HIGH] == bed.a.modes

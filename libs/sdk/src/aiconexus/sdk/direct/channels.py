@@ -8,6 +8,7 @@ negotiated channel that both describe alike is one channel for both.
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, InvalidChannel, MessageTooLarge
@@ -36,12 +37,13 @@ class PeerChannels:
 
     Args:
         host: The peer.
+        on_mode: Told of every new bandwidth mode.
 
     """
 
-    def __init__(self, host: ChannelHost) -> None:
+    def __init__(self, host: ChannelHost, on_mode: Callable[[BandwidthMode], None] = metrics.note_mode) -> None:
         self._host = host
-        self.sender = Sender(lambda mode: metrics.note_mode(mode.value))
+        self.sender = Sender(on_mode)
         self.budget = Budget(host.settings.message_max_bytes)
         self.long_turn = asyncio.Lock()
         self.message_max_bytes = host.settings.message_max_bytes
