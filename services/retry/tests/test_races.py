@@ -28,7 +28,6 @@ from aiconexus.protocol.job_bodies import (
 from aiconexus.protocol.policy import RetryPolicy
 from aiconexus.protocol.seal import compose, unseal
 from aiconexus.relay.settings import RelaySettings
-from aiconexus.retry import office
 from aiconexus.retry.job import JobRecord, Pace
 from aiconexus.retry.mail import Mail
 from aiconexus.retry.office import Office
@@ -205,17 +204,15 @@ async def requeue_and_die(world: World, job: str, asker: Agent) -> None:
     body = Requeue(job=job)
     letter = unseal(compose(body, asker.key, context.key.did, id_=new_id(), now_ms=now_ms()))
     request = Request(letter, body, Unheard())
+    office = Office(
+        store, steps, timers, mail, directory=world.directory, budgets=budgets, now_ms=now_ms, safety_ms=200
+    )
     with pytest.raises(BusUnavailable):
-        await Office(store, steps, timers, mail, directory=world.directory, budgets=budgets, now_ms=now_ms).requeue(
-            request
-        )
+        await office.requeue(request)
 
 
-async def test_requeue_that_dies_before_its_timer_goes_on(
-    world: World, alice: Agent, bob: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_requeue_that_dies_before_its_timer_goes_on(world: World, alice: Agent, bob: Agent) -> None:
     """What was sent again is tried although whoever did it died at once, and it is no dead letter any more."""
-    monkeypatch.setattr(office, "SAFETY_MS", 200)
     async with world.relay(), world.retry():
         job = await dead_letter(alice, bob)
         await requeue_and_die(world, job, alice)
