@@ -33,9 +33,16 @@ RELAY_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def serve(context: Context[RetrySettings]) -> AsyncIterator[None]:
-    """Try again for as long as the context is entered."""
-    retry = _Retry(context)
+async def serve(context: Context[RetrySettings], streams: Streams | None = None) -> AsyncIterator[None]:
+    """
+    Try again for as long as the context is entered.
+
+    Args:
+        context: What the service is given.
+        streams: Read and written instead of those of the context's session.
+
+    """
+    retry = _Retry(context, streams or Streams(context.session))
     await retry.prepare()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(retry.dispatcher.read())]
@@ -49,10 +56,10 @@ async def serve(context: Context[RetrySettings]) -> AsyncIterator[None]:
 
 
 class _Retry:
-    def __init__(self, context: Context[RetrySettings]) -> None:
+    def __init__(self, context: Context[RetrySettings], streams: Streams) -> None:
         settings = context.settings
         self._context = context
-        self._streams = Streams(context.session)
+        self._streams = streams
         self.puller = Puller(context.session, RETRY, DUE)
         store = Store(self._streams, now_ms, settings.finished_kept_seconds, settings.dead_letters_kept_seconds)
         timers, mail = Timers(self._streams), Mail(self._ask_relay)
