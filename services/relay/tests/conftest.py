@@ -6,7 +6,7 @@ import pytest
 from aiconexus.relay.settings import RelaySettings
 from aiconexus.runtime.context import Context
 
-from .world import Agent, World
+from .world import World
 
 
 @pytest.fixture
@@ -21,15 +21,3 @@ async def relay(world: World) -> AsyncIterator[Context[RelaySettings]]:
     """One replica at work."""
     async with world.relay() as context:
         yield context
-
-
-@pytest.fixture
-async def ann(world: World) -> Agent:
-    """A registered agent."""
-    return await world.agent()
-
-
-@pytest.fixture
-async def bob(world: World) -> Agent:
-    """Another one."""
-    return await world.agent()

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Ack, Acked, Fetch, Mail, Message, Receipt, ReceiptItem
 from aiconexus.protocol.seal import Codec, Letter, Sealed, unseal
 from aiconexus.relay.service import serve
@@ -15,30 +14,6 @@ from aiconexus.runtime.testing import ANSWER_SECONDS, AgentWorld, Caller
 
 PATIENCE_SECONDS = 10
 QUICK = {"lease_seconds": 2.0, "sweep_seconds": 0.1}
-
-
-class World(AgentWorld):
-    """Keys, server and replicas of a test."""
-
-    @property
-    def relay_did(self) -> str:
-        """Whom fetches and acks are addressed to."""
-        return self.keys["relay"].did
-
-    @asynccontextmanager
-    async def relay(self, instance: str = "r1", **options: Any) -> AsyncIterator[Context[RelaySettings]]:
-        """One replica at work."""
-        seed = self.keys["relay"].seed
-        settings = RelaySettings(nats_urls=(self.server.url,), seed=seed, directory_file="", **QUICK | options)
-        context = await self.context("relay", instance, settings)
-        async with serve(context):
-            yield context
-
-    async def agent(self, **fields: Any) -> "Agent":
-        """Somebody who is registered; ``fields`` go into the record."""
-        agent = Agent(self, new_key())
-        await self.enrol(agent, **fields)
-        return agent
 
 
 class Agent(Caller):
@@ -68,6 +43,26 @@ class Agent(Caller):
         body = (await self.request("ack", self.sealed(Ack(upto=upto), self.service_did))).body
         assert isinstance(body, Acked), body
         return body
+
+
+class World(AgentWorld[Agent]):
+    """Keys, server and replicas of a test."""
+
+    agent_type = Agent
+
+    @property
+    def relay_did(self) -> str:
+        """Whom fetches and acks are addressed to."""
+        return self.keys["relay"].did
+
+    @asynccontextmanager
+    async def relay(self, instance: str = "r1", **options: Any) -> AsyncIterator[Context[RelaySettings]]:
+        """One replica at work."""
+        seed = self.keys["relay"].seed
+        settings = RelaySettings(nats_urls=(self.server.url,), seed=seed, directory_file="", **QUICK | options)
+        context = await self.context("relay", instance, settings)
+        async with serve(context):
+            yield context
 
 
 def letters(mail: Mail) -> list[Letter]:

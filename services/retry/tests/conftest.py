@@ -20,12 +20,6 @@ async def alice(world: World) -> Agent:
 
 
 @pytest.fixture
-async def bob(world: World) -> Agent:
-    """Who receives."""
-    return await world.agent()
-
-
-@pytest.fixture
 async def services(world: World) -> AsyncIterator[None]:
     """A relay and one replica of retry."""
     async with world.relay(), world.retry():

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from aiconexus.bus.clock import now_ms
-from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import Ack, Body, Error, Fetch, Mail, Message, Receipt, ReceiptStatus
 from aiconexus.protocol.errors import BusError, RemoteProblem
 from aiconexus.protocol.job_bodies import JobShown, JobState, Return, Schedule, Scheduled, ShowJob
@@ -27,41 +26,12 @@ QUICK = RetryPolicy(max_retries=2, initial_delay_seconds=0.05, max_delay_seconds
 B = TypeVar("B", bound=Body)
 
 
-class World(AgentWorld):
-    """Keys, directory, server and services of a test."""
-
-    @asynccontextmanager
-    async def relay(self, **options: Any) -> AsyncIterator[None]:
-        """The relay at work."""
-        settings = RelaySettings(seed=self.keys["relay"].seed, directory_file="", **options)
-        async with serve_relay(await self.context("relay", "r", settings)):
-            yield
-
-    @asynccontextmanager
-    async def retry(self, instance: str = "1", **options: Any) -> AsyncIterator[None]:
-        """One replica of retry at work."""
-        given = {"look_seconds": 0.1, "look_max_seconds": 0.5, **options}
-        settings = RetrySettings(seed=self.keys["retry"].seed, directory_file="", **given)
-        async with serve_retry(await self.context("retry", instance, settings)):
-            yield
-
-    async def agent(self, key: SigningKey | None = None) -> "Agent":
-        """Somebody who is registered."""
-        agent = Agent(self, key or new_key())
-        await self.enrol(agent)
-        return agent
-
-    async def revoke(self, agent: "Agent") -> None:
-        """Declare an agent's key void."""
-        await self.enrol(agent, revoked_ms=now_ms())
-
-
 class Agent(Caller):
     """Somebody who asks services and reads a mailbox."""
 
     service = "retry"
 
-    def __init__(self, world: World, key: SigningKey) -> None:
+    def __init__(self, world: AgentWorld[Any], key: SigningKey) -> None:
         super().__init__(world, key)
         self._read = 0
 
@@ -140,6 +110,31 @@ class Agent(Caller):
         assert item.status is ReceiptStatus.DEAD_LETTERED
         assert letter.envelope.in_reply_to == item.id
         return item.id, item.problem
+
+
+class World(AgentWorld[Agent]):
+    """Keys, directory, server and services of a test."""
+
+    agent_type = Agent
+
+    @asynccontextmanager
+    async def relay(self, **options: Any) -> AsyncIterator[None]:
+        """The relay at work."""
+        settings = RelaySettings(seed=self.keys["relay"].seed, directory_file="", **options)
+        async with serve_relay(await self.context("relay", "r", settings)):
+            yield
+
+    @asynccontextmanager
+    async def retry(self, instance: str = "1", **options: Any) -> AsyncIterator[None]:
+        """One replica of retry at work."""
+        given = {"look_seconds": 0.1, "look_max_seconds": 0.5, **options}
+        settings = RetrySettings(seed=self.keys["retry"].seed, directory_file="", **given)
+        async with serve_retry(await self.context("retry", instance, settings)):
+            yield
+
+    async def revoke(self, agent: Agent) -> None:
+        """Declare an agent's key void."""
+        await self.enrol(agent, revoked_ms=now_ms())
 
 
 def refused(problem: str) -> Callable[[RemoteProblem], bool]:

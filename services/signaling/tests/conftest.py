@@ -7,7 +7,7 @@ import pytest
 from aiconexus.runtime.context import Context
 from aiconexus.signaling.settings import SignalingSettings
 
-from .world import Agent, World
+from .world import World
 
 
 @pytest.fixture
@@ -22,18 +22,6 @@ async def signaling(world: World) -> AsyncIterator[Context[SignalingSettings]]:
     """One replica at work."""
     async with world.signaling() as context:
         yield context
-
-
-@pytest.fixture
-async def ann(world: World) -> Agent:
-    """A registered agent."""
-    return await world.agent()
-
-
-@pytest.fixture
-async def bob(world: World) -> Agent:
-    """Another one."""
-    return await world.agent()
 
 
 @pytest.fixture

@@ -4,15 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiconexus.bus.testing import new_key
 from aiconexus.runtime.context import Context
 from aiconexus.runtime.testing import AgentWorld, Caller
 from aiconexus.signaling.service import serve
 from aiconexus.signaling.settings import SignalingSettings
 
 
-class World(AgentWorld):
+class Agent(Caller):
+    """An agent that looks for a direct connection."""
+
+    service, verb = "signaling", "forward"
+
+
+class World(AgentWorld[Agent]):
     """Keys, server and replicas of a test."""
+
+    agent_type = Agent
 
     @property
     def did(self) -> str:
@@ -27,19 +34,3 @@ class World(AgentWorld):
         context = await self.context("signaling", instance, settings)
         async with serve(context):
             yield context
-
-    async def agent(self, **fields: Any) -> "Agent":
-        """Somebody who is registered; ``fields`` go into the record."""
-        agent = self.stranger()
-        await self.enrol(agent, **fields)
-        return agent
-
-    def stranger(self) -> "Agent":
-        """Somebody who never registered."""
-        return Agent(self, new_key())
-
-
-class Agent(Caller):
-    """An agent that looks for a direct connection."""
-
-    service, verb = "signaling", "forward"

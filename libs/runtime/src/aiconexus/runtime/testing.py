@@ -8,7 +8,7 @@ import asyncio
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import msgspec
 import structlog
@@ -37,6 +37,7 @@ from aiconexus.runtime.voice import Voice
 ANSWER_SECONDS = 5.0
 
 S = TypeVar("S", bound=ServiceSettings)
+A = TypeVar("A", bound="Caller")
 
 
 class Lines:
@@ -138,9 +139,14 @@ class BusWorld:
         )
 
 
-class AgentWorld(BusWorld):
-    """One where agents are: with what identity writes of them, and an edge that the test is itself."""
+class AgentWorld(BusWorld, Generic[A]):
+    """
+    One where agents are: with what identity writes of them, and an edge that the test is itself.
 
+    ``agent_type`` is what they are.
+    """
+
+    agent_type: type[A]
     registry: Bucket
     presence: Bucket
     edge: Session
@@ -153,6 +159,16 @@ class AgentWorld(BusWorld):
         self.presence = await Bucket.ensure(self.identity, PRESENCE, memory=True)
         self.edge = await self.session("edge")
         return self
+
+    def stranger(self, key: SigningKey | None = None) -> A:
+        """Somebody who never registered."""
+        return self.agent_type(self, key or new_key())
+
+    async def agent(self, key: SigningKey | None = None, **fields: Any) -> A:
+        """Somebody who is registered; ``fields`` go into the record."""
+        agent = self.stranger(key)
+        await self.enrol(agent, **fields)
+        return agent
 
     async def enrol(self, agent: "Caller", **fields: Any) -> None:
         """Write an agent's record; ``fields`` go into it."""
@@ -186,7 +202,7 @@ class Caller:
     service: ClassVar[str]
     verb: ClassVar[str]
 
-    def __init__(self, world: AgentWorld, key: SigningKey) -> None:
+    def __init__(self, world: AgentWorld[Any], key: SigningKey) -> None:
         self.key = key
         self._world = world
 
