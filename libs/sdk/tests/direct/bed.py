@@ -17,9 +17,10 @@ from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import CHANNEL_ID, LABEL, Word, read_word, write_word
 from aiconexus.sdk.direct.bandwidth import BandwidthMode
 from aiconexus.sdk.direct.channel import Channel
+from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.channels import PeerChannels
 from aiconexus.sdk.direct.settings import Direct
-from aiconexus.sdk.direct.stack import has_stream, make_stack
+from aiconexus.sdk.direct.stack import create_channel, has_stream, make_stack
 
 SECONDS = 20.0
 HELLO = "hello"
@@ -62,13 +63,11 @@ class Host:
         self.modes: list[BandwidthMode] = []
         self.channels = PeerChannels(self, self.modes.append)
 
-    def open_raw(self, label: str, **fields: Any) -> RTCDataChannel:
+    def open_raw(self, label: str, config: DataChannelConfig) -> RTCDataChannel:
         """Create a data channel."""
         if self.wire is None:
             raise ChannelClosed(label)
-        fields["maxPacketLifeTime"] = fields.pop("max_packet_life_time_ms")
-        fields["maxRetransmits"] = fields.pop("max_retransmits")
-        return self.wire.pc.createDataChannel(label, **fields)
+        return create_channel(self.wire.pc, label, config)
 
     def send_word(self, word: Word) -> None:
         """Say a word, unless it is muted."""

@@ -11,6 +11,8 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aiconexus.protocol.direct_errors import ChannelClosed, ChannelExists, InvalidChannel, MessageTooLarge
 from aiconexus.protocol.errors import AiconexusError, Refused
 from aiconexus.protocol.frames import Agree, Agreed, Disagreed, Resume, Word
@@ -305,17 +307,7 @@ class PeerChannels:
             return  # likewise
 
     def _raw(self, course: Course, *, negotiated: bool) -> "RTCDataChannel":
-        config, label = course.config, course.label
-        return self._host.open_raw(
-            # The stack counts characters where RFC 8832 section 5.1 wants bytes; the agreement has the true names.
-            label if label.isascii() else str(course.id),
-            ordered=config.ordered,
-            max_packet_life_time_ms=config.max_packet_life_time_ms,
-            max_retransmits=config.max_retransmits,
-            protocol=config.protocol if config.protocol.isascii() else "",
-            negotiated=negotiated,
-            id=course.id,
-        )
+        return self._host.open_raw(course.label, replace(course.config, negotiated=negotiated, id=course.id))
 
     def _note_open(self, course: Course) -> None:
         channel = self._channels[course.label] = Channel(course)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from aiconexus.protocol.direct_errors import ChannelClosed
 from aiconexus.protocol.frames import Word, write_word
 from aiconexus.sdk.direct import stack
+from aiconexus.sdk.direct.channel_config import DataChannelConfig
 
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel
@@ -33,17 +34,7 @@ class Hosting:
         """The connection to use now."""
         return self._relation.current
 
-    def open_raw(
-        self,
-        label: str,
-        *,
-        ordered: bool = True,
-        max_packet_life_time_ms: int | None = None,
-        max_retransmits: int | None = None,
-        protocol: str = "",
-        negotiated: bool = False,
-        id: int | None = None,  # noqa: A002 - RTCDataChannelInit calls it that
-    ) -> "RTCDataChannel":
+    def open_raw(self, label: str, config: DataChannelConfig) -> "RTCDataChannel":
         """
         Create a data channel of the stack in the present connection.
 
@@ -55,15 +46,7 @@ class Hosting:
         if wire is None:
             raise ChannelClosed(label, "there is no connection now")
         try:
-            return wire.pc.createDataChannel(
-                label,
-                maxPacketLifeTime=max_packet_life_time_ms,
-                maxRetransmits=max_retransmits,
-                ordered=ordered,
-                protocol=protocol,
-                negotiated=negotiated,
-                id=id,
-            )
+            return stack.create_channel(wire.pc, label, config)
         except stack.STACK_ERRORS as error:
             raise ChannelClosed(label, str(error)) from error
 

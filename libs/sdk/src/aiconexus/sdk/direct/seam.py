@@ -8,6 +8,7 @@ connection takes the place of another both are attached, and the newer is the on
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiconexus.protocol.frames import Word
+from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.settings import Direct
 
 if TYPE_CHECKING:
@@ -89,17 +90,7 @@ class ChannelHost(Protocol):
     def wire(self) -> Wire | None:
         """The connection to use now."""
 
-    def open_raw(
-        self,
-        label: str,
-        *,
-        ordered: bool = True,
-        max_packet_life_time_ms: int | None = None,
-        max_retransmits: int | None = None,
-        protocol: str = "",
-        negotiated: bool = False,
-        id: int | None = None,  # noqa: A002 - RTCDataChannelInit calls it that
-    ) -> "RTCDataChannel":
+    def open_raw(self, label: str, config: DataChannelConfig) -> "RTCDataChannel":
         """
         Create a data channel of the stack in the present connection.
 

@@ -14,6 +14,7 @@ import msgspec
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
+    RTCDataChannel,
     RTCIceCandidate,
     RTCIceServer,
     RTCIceTransportPolicy,
@@ -28,6 +29,7 @@ from aiconexus.protocol.direct_errors import DescriptionRefused
 from aiconexus.protocol.sdp import has_port
 from aiconexus.protocol.signal_bodies import Candidate, IceServer
 from aiconexus.sdk.crew import cut_off
+from aiconexus.sdk.direct.channel_config import DataChannelConfig
 from aiconexus.sdk.direct.sockets import Sockets, look_at
 
 RETRY_SECONDS = 0.1
@@ -139,6 +141,20 @@ def make_stack(servers: Sequence[IceServer], *, relay_only: bool, on_broken: Cal
         iceServers=given, iceTransportPolicy=policy, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
     )
     return Stack(configuration, on_broken)
+
+
+def create_channel(pc: RTCPeerConnection, label: str, config: DataChannelConfig) -> RTCDataChannel:
+    """Create a data channel; whoever wants to know its true label and protocol has to say them otherwise."""
+    return pc.createDataChannel(
+        # The stack counts characters where RFC 8832 section 5.1 wants bytes.
+        label if label.isascii() else str(config.id),
+        maxPacketLifeTime=config.max_packet_life_time_ms,
+        maxRetransmits=config.max_retransmits,
+        ordered=config.ordered,
+        protocol=config.protocol if config.protocol.isascii() else "",
+        negotiated=config.negotiated,
+        id=config.id,
+    )
 
 
 async def set_remote(pc: RTCPeerConnection, sdp: str, type_: str) -> None:
