@@ -10,13 +10,13 @@ import hashlib
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 from tests.integration.checker import ENDS, Event, Journal, Line, read
+from tests.integration.lives import Life
 
 from aiconexus.protocol.bodies import Message, ReceiptStatus
-from aiconexus.sdk import Agent, AgentState, Delivery, Identity, Notice
+from aiconexus.sdk import Agent, AgentState, Delivery, Notice
 
 ONLINE, SETTLED, PAUSED = "online", "settled", "paused"
 PAUSE, RESUME, SETTLE = "pause", "resume", "settle"
@@ -29,36 +29,18 @@ _EVENTS = {
 }
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class Spec(Life, frozen=True, kw_only=True):
     """
     What one process is.
 
-    ``folder`` holds its key, its state and the test's journal. A sender sends to every label in ``recipients`` in turn,
-    ``per_second`` envelopes in all; a recipient works ``work_seconds`` on each.
+    A sender sends to every label in ``recipients`` in turn, ``per_second`` envelopes in all; a recipient works
+    ``work_seconds`` on each.
     """
 
-    label: str
-    folder: str
-    url: str
     subprotocol: str = "aiconexus.v1"
-    recipients: dict[str, str] = {}
+    recipients: dict[str, str] = msgspec.field(default_factory=dict)
     per_second: float = 20.0
     work_seconds: float = 0.0
-
-    @property
-    def journal(self) -> Path:
-        """Where it writes down what it does."""
-        return Path(self.folder, f"{self.label}.journal")
-
-    @property
-    def complaints(self) -> Path:
-        """Where its standard error goes."""
-        return Path(self.folder, f"{self.label}.stderr")
-
-    @property
-    def identity(self) -> Identity:
-        """Who it is, the same in every life."""
-        return Identity.load_or_create(Path(self.folder, f"{self.label}.key"))
 
     def agent(self) -> Agent:
         """The agent; its state lies beside its key."""

@@ -13,33 +13,31 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.integration.lives import Life
 
 from aiconexus.protocol.bodies import ExecRequest
 from aiconexus.protocol.errors import RemoteProblem
 from aiconexus.protocol.seal import wrap
-from aiconexus.sdk import Agent, Identity
+from aiconexus.sdk import Agent
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks whom for what; ``folder`` holds the key and the journal."""
+class Spec(Life, frozen=True, kw_only=True):
+    """Who asks whom for what."""
 
-    folder: str
-    label: str
-    url: str
     callee: str
     capability: str
     id: str
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = msgspec.field(default_factory=dict)
     stream: bool = False
     timeout: float = 15.0
 
 
 async def main(spec: Spec) -> None:
     """Ask, and tell what comes."""
-    agent = Agent(Identity.load_or_create(Path(spec.folder, f"{spec.label}.key")), spec.url)
+    agent = Agent(spec.identity, spec.url)
     async with agent:
         say("asked")
         try:

@@ -1,43 +1,24 @@
 """What a test tells an agent behind a NAT, and what it hears from there: JSON, one line each."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.integration.lives import Life
 
 from aiconexus.protocol.signal_bodies import IceServer
-from aiconexus.sdk import Identity
 
 
-class Spec(msgspec.Struct, frozen=True, kw_only=True):
+class Spec(Life, frozen=True, kw_only=True):
     """
     What one agent is.
 
     ``direct`` are settings of the direct path where they differ from the defaults; ``servers`` None asks signaling.
     """
 
-    label: str
-    folder: str
-    url: str
     subprotocol: str = "aiconexus.v1"
     direct: Mapping[str, Any] = {}
     servers: tuple[IceServer, ...] | None = None
-
-    @property
-    def journal(self) -> Path:
-        """Where it writes down what it sends and handles."""
-        return Path(self.folder, f"{self.label}.journal")
-
-    @property
-    def complaints(self) -> Path:
-        """Where its standard error goes."""
-        return Path(self.folder, f"{self.label}.stderr")
-
-    @property
-    def identity(self) -> Identity:
-        """Who it is."""
-        return Identity.load_or_create(Path(self.folder, f"{self.label}.key"))
 
 
 class Order(msgspec.Struct, frozen=True, tag_field="do"):
