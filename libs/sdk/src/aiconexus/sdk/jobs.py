@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+from msgspec.structs import replace
+
 from aiconexus.protocol.job_bodies import (
     DeadLetters,
     Drop,
@@ -37,7 +39,7 @@ class RetryJobs:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def list(
+    def list(
         self, *, state: JobState | None = None, sender: str | None = None, recipient: str | None = None
     ) -> AsyncIterator[JobCard]:
         """
@@ -49,27 +51,20 @@ class RetryJobs:
             recipient: Likewise.
 
         """
-        cursor: str | None = None
-        while True:
-            body = Jobs(state=state, sender=sender, recipient=recipient, cursor=cursor)
-            page = await self._services.ask(SERVICE, body, JobList)
-            for card in page.jobs:
-                yield card
-            cursor = page.cursor
-            if cursor is None:
-                return
+        return self._pages(Jobs(state=state, sender=sender, recipient=recipient))
 
-    async def dead_letters(self, *, sender: str | None = None, recipient: str | None = None) -> AsyncIterator[JobCard]:
+    def dead_letters(self, *, sender: str | None = None, recipient: str | None = None) -> AsyncIterator[JobCard]:
         """Likewise what was given up."""
-        cursor: str | None = None
+        return self._pages(DeadLetters(sender=sender, recipient=recipient))
+
+    async def _pages(self, question: Jobs | DeadLetters) -> AsyncIterator[JobCard]:
         while True:
-            body = DeadLetters(sender=sender, recipient=recipient, cursor=cursor)
-            page = await self._services.ask(SERVICE, body, JobList)
+            page = await self._services.ask(SERVICE, question, JobList)
             for card in page.jobs:
                 yield card
-            cursor = page.cursor
-            if cursor is None:
+            if page.cursor is None:
                 return
+            question = replace(question, cursor=page.cursor)
 
     async def show(self, job: str) -> JobShown:
         """All about one job, with its history and its envelope."""
