@@ -1,23 +1,11 @@
 """What the journal keeps of calls."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from aiconexus.protocol.call_bodies import Chunk
 from aiconexus.sdk.callrows import CallRow, CallRows, ChunkRows
-from aiconexus.sdk.journal import MEMORY, Journal
+from aiconexus.sdk.journal import Journal
 
 FOREVER = 2**52
 ALICE, BOB = "did:key:zAlice", "did:key:zBob"
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    """A journal in memory."""
-    journal = Journal(MEMORY)
-    yield journal
-    journal.close()
 
 
 def test_first_answer_counts(journal: Journal) -> None:

@@ -1,23 +1,13 @@
 """The rows of the journal, as outbox and inbox use them."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from aiconexus.protocol.bodies import ReceiptStatus
-from aiconexus.sdk.journal import MEMORY, Journal
+from aiconexus.sdk.journal import Journal
 from aiconexus.sdk.rows import DEAD, PROCESSED, QUEUED, STORED, InRow, InRows, OutRow, OutRows
 
 FOREVER = 2**52
 ALICE, BOB = "did:key:zAlice", "did:key:zBob"
-
-
-@pytest.fixture
-def journal() -> Iterator[Journal]:
-    """A journal in memory."""
-    journal = Journal(MEMORY)
-    yield journal
-    journal.close()
 
 
 @pytest.fixture
