@@ -13,17 +13,19 @@ from tests.integration.peers_by_hand import Hand, by_hand
 from tests.integration.sdk_agents import SECONDS, Host
 
 from aiconexus.protocol.frames import Agree, Beat, Echo, read_word, write_word
-from aiconexus.sdk import Agent, AgentState
-from aiconexus.sdk.direct import pulse
+from aiconexus.sdk import Agent, AgentState, Direct
 from aiconexus.sdk.direct.stack import CHUNK_COST
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+CHUNKS = 200
+"""Of so many that hold next to nothing is what a narrow agent keeps."""
+
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def alice(host: Host) -> Agent:
-    """Whom it is done to."""
-    return await host.open(host.make())
+async def alice(request: pytest.FixtureRequest, host: Host) -> Agent:
+    """Whom it is done to; a test may choose her settings."""
+    return await host.open(host.make(direct=getattr(request, "param", None)))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -106,15 +108,12 @@ def endless(sctp: RTCSctpTransport, size: int) -> DataChunk:
     return chunk
 
 
-async def test_message_without_an_end_ends_the_connection(
-    alice: Agent, hand: Hand, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("alice", [Direct(incomplete_max_bytes=CHUNKS * CHUNK_COST)], ids=["narrow"], indirect=True)
+async def test_message_without_an_end_ends_the_connection(alice: Agent, hand: Hand) -> None:
     """What the stack has to keep for a peer is bounded, in messages that it never ends as well."""
-    count = 200
-    monkeypatch.setattr(pulse, "INCOMPLETE_MAX_BYTES", count * CHUNK_COST)
     noted = incidents_of(alice)
     sctp = sctp_of(hand)
-    sctp._outbound_queue.extend(endless(sctp, 1) for _ in range(2 * count))
+    sctp._outbound_queue.extend(endless(sctp, 1) for _ in range(2 * CHUNKS))
     await sctp._transmit()
     await noted.wait_for("relay_fallback")
 
@@ -122,11 +121,11 @@ async def test_message_without_an_end_ends_the_connection(
     assert AgentState.ONLINE is alice.state
 
 
+@pytest.mark.parametrize("alice", [Direct(unsent_max_bytes=2_000)], ids=["narrow"], indirect=True)
 async def test_peer_that_asks_and_does_not_listen_is_left(
     alice: Agent, hand: Hand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Answers to it are not piled up for ever."""
-    monkeypatch.setattr(pulse, "UNSENT_MAX_BYTES", 2_000)
     noted = incidents_of(alice)
     sctp = sctp_of(hand)
 

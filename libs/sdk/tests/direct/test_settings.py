@@ -16,7 +16,7 @@ def test_defaults_are_good() -> None:
 
 
 def test_all_mistakes_are_named_at_once() -> None:
-    """Whoever sets five things wrongly reads of five."""
+    """Whoever sets many things wrongly reads of them all."""
     server = IceServer(urls=("stun:localhost",))
     with pytest.raises(SettingsError) as refused:
         Direct(
@@ -24,6 +24,8 @@ def test_all_mistakes_are_named_at_once() -> None:
             dead_seconds=0.5,
             heal_max_seconds=1.0,
             peers_max=0,
+            incomplete_max_bytes=0,
+            unsent_max_bytes=-1,
             rotate_seconds=-1.0,
             channels_max=70_000,
             ice_servers=(server,) * 9,
@@ -31,6 +33,8 @@ def test_all_mistakes_are_named_at_once() -> None:
 
     assert refused.value.mistakes == (
         "peers_max is not above 0",
+        "incomplete_max_bytes is not above 0",
+        "unsent_max_bytes is not above 0",
         "policy is 'none', neither 'all' nor 'relay'",
         "rotate_seconds is below 0",
         "dead_seconds is less than heartbeat_seconds",

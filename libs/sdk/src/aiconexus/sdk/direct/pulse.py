@@ -15,10 +15,6 @@ from aiconexus.sdk.direct.settings import Direct
 HELD_UP_SECONDS = 0.25
 """When we wake up so much later than we wanted, this process was busy with something else."""
 NAP_SECONDS = 0.02
-INCOMPLETE_MAX_BYTES = 16 * 1024 * 1024
-"""Several times what an honest sender has under way."""
-UNSENT_MAX_BYTES = 8 * 1024 * 1024
-"""In the system channel, whose users wait long before: only a peer that asks and does not listen comes so far."""
 ROTATE_SPREAD = 0.1
 
 
@@ -28,7 +24,7 @@ class Pulse:
 
     Args:
         connection: Which one.
-        settings: How often, and how long.
+        settings: How often, how long, and how much may pile up.
         on_silent: Told when nothing came back for too long.
         on_alive: Told when the other side answers again.
         on_old: Told when the keys are old.
@@ -109,9 +105,10 @@ class Pulse:
 
     def _check_memory(self) -> None:
         """End a connection that the other side makes keep more and more."""
-        connection = self._connection
+        connection, settings = self._connection, self._settings
         incomplete, unsent = stack.incomplete_bytes(connection.pc), connection.buffered_amount
-        if incomplete > INCOMPLETE_MAX_BYTES or unsent > UNSENT_MAX_BYTES:
+        # Whoever uses the system channel waits long before: only a peer that asks and does not listen comes so far.
+        if incomplete > settings.incomplete_max_bytes or unsent > settings.unsent_max_bytes:
             reason = f"{incomplete} bytes of messages without an end, {unsent} bytes that the peer does not take"
             connection.end(ConnectionFailed(connection.did, "open", reason))
 

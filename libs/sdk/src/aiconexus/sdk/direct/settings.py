@@ -37,6 +37,10 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
         peers_max: Peers at a time.
         channels_max: Channels of one peer.
         message_max_bytes: The longest message of a channel.
+        incomplete_max_bytes: What a peer may have us keep of messages whose rest does not come; with more the
+            connection ends. An honest one needs a fraction of the default.
+        unsent_max_bytes: What may wait in the system channel for a peer that does not take it; with more the
+            connection ends. Mail leaves about 1 MiB there, a mesh 4 MiB.
         report: Whether signaling is told of incidents.
 
     Raises:
@@ -60,6 +64,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
     peers_max: int = 256
     channels_max: int = 64
     message_max_bytes: int = 64 * 1024 * 1024
+    incomplete_max_bytes: int = 16 * 1024 * 1024
+    unsent_max_bytes: int = 8 * 1024 * 1024
     report: bool = True
 
     def __post_init__(self) -> None:
@@ -78,6 +84,8 @@ class Direct(msgspec.Struct, frozen=True, kw_only=True):
             "peers_max",
             "channels_max",
             "message_max_bytes",
+            "incomplete_max_bytes",
+            "unsent_max_bytes",
         )
         mistakes = [f"{name} is not above 0" for name in positive if not getattr(self, name) > 0]
         if self.policy not in get_args(IcePolicy):
