@@ -2,13 +2,10 @@
 
 import asyncio
 
-import pytest
-
 from aiconexus.bus.clock import now_ms
 from aiconexus.bus.streams import Stored, Streams
 from aiconexus.protocol.job_bodies import JobState
 from aiconexus.protocol.policy import RetryPolicy
-from aiconexus.retry import service
 from aiconexus.runtime.testing import counted
 
 from .world import Agent, World
@@ -47,12 +44,9 @@ class Behind(Streams):
         return None
 
 
-async def test_server_that_is_behind_is_not_believed(
-    world: World, alice: Agent, bob: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_server_that_is_behind_is_not_believed(world: World, alice: Agent, bob: Agent) -> None:
     """A job of which the server that is asked first has not heard is not forgotten, nor is its envelope lost."""
-    monkeypatch.setattr(service, "Streams", Behind)
-    async with world.relay(), world.retry():
+    async with world.relay(), world.retry(streams=Behind):
         job = (await alice.schedule(alice.letter(bob))).job
         ((sequence, _),) = await bob.mail()
         await bob.ack(sequence)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from aiconexus.bus.clock import now_ms
+from aiconexus.bus.session import Session
+from aiconexus.bus.streams import Streams
 from aiconexus.protocol.bodies import Ack, Body, Error, Fetch, Mail, Message, Receipt, ReceiptStatus
 from aiconexus.protocol.errors import BusError, RemoteProblem
 from aiconexus.protocol.job_bodies import JobShown, JobState, Return, Schedule, Scheduled, ShowJob
@@ -125,11 +127,14 @@ class World(AgentWorld[Agent]):
             yield
 
     @asynccontextmanager
-    async def retry(self, instance: str = "1", **options: Any) -> AsyncIterator[None]:
+    async def retry(
+        self, instance: str = "1", streams: Callable[[Session], Streams] = Streams, **options: Any
+    ) -> AsyncIterator[None]:
         """One replica of retry at work."""
         given = {"look_seconds": 0.1, "look_max_seconds": 0.5, **options}
         settings = RetrySettings(seed=self.keys["retry"].seed, directory_file="", **given)
-        async with serve_retry(await self.context("retry", instance, settings)):
+        context = await self.context("retry", instance, settings)
+        async with serve_retry(context, streams(context.session)):
             yield
 
     async def revoke(self, agent: Agent) -> None:
