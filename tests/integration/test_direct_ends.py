@@ -38,6 +38,7 @@ class Server(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.answers = False
         self.heard = asyncio.Event()
+        self.asked_for_room = asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -45,6 +46,8 @@ class Server(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.heard.set()
         request = stun.parse_message(data)
+        if request.message_method == stun.Method.ALLOCATE:
+            self.asked_for_room.set()
         if self.answers and request.message_method == stun.Method.BINDING:
             answer = stun.Message(stun.Method.BINDING, stun.Class.RESPONSE, request.transaction_id)
             self.transport.sendto(bytes(answer), addr)
@@ -105,6 +108,25 @@ async def test_who_has_left_is_not_asked_again_with_turn(host: Host, hand: Hand)
 
     assert {} == alice.peers
     assert hand.signals.empty()
+
+
+async def test_who_gives_up_while_we_gather_is_heard(host: Host, hand: Hand) -> None:
+    """What ended a try is told, and not that something else was not expected after its end."""
+    async with server() as (turn, port):
+        turn.answers = True
+        url = f"turn:127.0.0.1:{port}?transport=udp"
+        direct = Direct(ice_servers=(IceServer(urls=(url,), username="a", credential="b"),))
+        alice = await host.open(host.make(direct=direct))
+        noted = incidents_of(alice)
+        await hand.offer(alice.did, reason="turn")
+        async with asyncio.timeout(SECONDS):
+            await turn.asked_for_room.wait()
+        await hand.agent.signal(alice.did, Bye(session=hand.session, reason="enough", problem="connection_failed"))
+        await noted.wait_for("connection_failed")
+
+    (incident,) = alice.incidents(event="connection_failed")
+    assert (hand.session, True) == (incident.session, "enough" in (incident.detail or ""))
+    assert {} == alice.peers
 
 
 async def test_channel_that_is_closed_right_behind_its_hello_leaves_nothing(host: Host, hand: Hand) -> None:

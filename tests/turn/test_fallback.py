@@ -134,6 +134,18 @@ async def test_answer_to_an_offer_with_turn_uses_turn(alice: Agent, hand: Hand) 
     assert "relay" in kinds_of(answer.sdp)
 
 
+async def test_missing_turn_server_is_told(host: Host, hand: Hand) -> None:
+    """Where nobody could be asked to stand in between, the reason for the fallback that did not come says so."""
+    bob = await host.open(host.make(direct=Direct(turn_after_seconds=AFTER_SECONDS, ice_servers=())))
+    noted = incidents_of(bob)
+    await hand.offer(bob.did, unreachable)
+    await hand.signal(Answer)
+    await noted.wait_for("turn_fallback")
+
+    (incident,) = bob.incidents(event="turn_fallback")
+    assert "answerer: no direct way within 1 s, and no TURN server answers" == incident.detail
+
+
 class Heard:
     """A body that was read already, put back."""
 

@@ -30,7 +30,7 @@ def answer_to(data: bytes) -> bytes:
 
 
 class Udp(asyncio.DatagramProtocol):
-    """A STUN server, or one that says nothing, or nonsense."""
+    """A STUN server, or one that is late, or says nothing, or nonsense."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -43,6 +43,8 @@ class Udp(asyncio.DatagramProtocol):
         self.heard += 1
         if self.mode == "answers" or (self.mode == "second" and self.heard > 1):
             self.transport.sendto(answer_to(data), addr)
+        elif self.mode == "late":
+            asyncio.get_running_loop().call_later(PROBE_SECONDS + 0.2, self.transport.sendto, answer_to(data), addr)
         elif self.mode == "nonsense":
             self.transport.sendto(b"nonsense", addr)
 
@@ -60,9 +62,9 @@ async def udp(mode: str) -> AsyncIterator[tuple[int, Udp]]:
 
 
 @asynccontextmanager
-async def tcp(*, mode: str = "answers") -> AsyncIterator[int]:
-    """The same over TCP."""
-    writers: list[asyncio.StreamWriter] = []
+async def tcp(*, mode: str = "answers", writers: list[asyncio.StreamWriter] | None = None) -> AsyncIterator[int]:
+    """The same over TCP; who has come is written down."""
+    writers = [] if writers is None else writers
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
@@ -116,7 +118,7 @@ async def test_server_that_does_not_answer_is_not_used(mode: str) -> None:
         assert () == await chosen.stun()
 
         assert took < PROBE_SECONDS + 0.5
-        assert 3 == heard == protocol.heard
+        assert 4 == heard == protocol.heard
 
 
 async def test_lost_request_is_repeated() -> None:
@@ -142,6 +144,34 @@ async def test_tcp_is_used_where_udp_is_blocked_and_nobody_waits_for_udp() -> No
 
         assert [f"turn:{LOCAL}:{port}?transport=tcp"] == found
         assert asyncio.get_running_loop().time() - began < 1.0
+
+
+async def test_next_transport_is_left_alone_where_the_best_one_works() -> None:
+    """A server does not hear the same question over three transports from everybody."""
+    writers: list[asyncio.StreamWriter] = []
+    async with udp("answers") as (fast, _), tcp(writers=writers) as slow:
+        chosen = servers(f"turn:{LOCAL}:{fast}?transport=udp", f"turn:{LOCAL}:{slow}?transport=tcp")
+        await chosen.turn()
+
+        assert [] == writers
+
+
+async def test_turn_server_that_is_slow_is_found() -> None:
+    """Without it there may be no way at all, so it gets more time than one that only tells an address."""
+    async with udp("late") as (port, _):
+        chosen = servers(f"stun:{LOCAL}:{port}", f"turn:{LOCAL}:{port}?transport=udp")
+
+        assert () == await chosen.stun()
+        assert [f"turn:{LOCAL}:{port}?transport=udp"] == await urls_of(await chosen.turn())
+
+
+async def test_server_is_asked_once_for_all_who_want_to_know() -> None:
+    """Whoever comes while a server is asked waits for the same answer."""
+    async with udp("answers") as (port, protocol):
+        chosen = servers(f"turn:{LOCAL}:{port}?transport=udp")
+        await asyncio.gather(*(chosen.turn() for _ in range(5)))
+
+        assert 1 == protocol.heard
 
 
 async def test_closed_ports_and_bad_names_are_no_servers() -> None:

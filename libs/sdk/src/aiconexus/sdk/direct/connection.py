@@ -27,8 +27,12 @@ from aiconexus.sdk.direct.trickle import Trickle
 if TYPE_CHECKING:
     from aiortc import RTCDataChannel, RTCPeerConnection
 
-PHASE_SECONDS = {"gathering": 7.0, "offering": 6.0, "opening": 10.0, "hello": 5.0}
-"""The longest that each phase may take; connecting has what remains of ``connect_seconds``."""
+PHASE_SECONDS = {"gathering": 7.0, "offering": 10.0, "opening": 10.0, "hello": 5.0}
+"""
+The longest that each phase may take; connecting has what remains of ``connect_seconds``.
+
+The other side looks for servers and gathers while we offer.
+"""
 
 ICE_EVENTS = {event.value: event for event in IceEvent}
 Value = TypeVar("Value")
@@ -312,6 +316,8 @@ class Connection:
             raise ConnectionFailed(self.did, name, f"{type(error).__name__}: {error}") from error
 
     def _move(self, turn: Turn) -> None:
+        if self._ended.done() and turn is not Turn.END:
+            raise self._ended.result()
         self.step = advance(SESSION, self.step, turn)
 
     def _send(self, frame: bytes | str) -> None:

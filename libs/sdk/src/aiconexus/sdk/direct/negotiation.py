@@ -1,5 +1,6 @@
 """One try to get a connection: our offer or our answer, and TURN once it is plain that nothing else works."""
 
+import asyncio
 from collections.abc import Sequence
 
 from aiconexus.bus.clock import new_id
@@ -145,28 +146,43 @@ class Negotiation:
 
     async def _servers(self, *, with_turn: bool) -> Sequence[IceServer]:
         """What the stack may use; with TURN, the TURN server tells our public address as well."""
+        servers = self._local.servers
         if not with_turn:
-            return await self._local.servers.stun()
-        turn = await self._local.servers.turn()
+            return await servers.stun()
         if self._local.settings.policy == "relay":
-            return turn
-        return (*await self._local.servers.stun(), *turn)
+            return await servers.turn()
+        stun, turn = await asyncio.gather(servers.stun(), servers.turn())
+        return (*stun, *turn)
 
     async def _is_up(self, connection: Connection, *, patient: bool) -> bool:
         """Wait for the transport; without TURN, not for long if there is a TURN server."""
         if patient:
             return await connection.wait_up()
+        failed: ConnectionFailed | None = None
         try:
-            if await connection.wait_up(self._local.settings.turn_after_seconds):
+            if await self._comes_up(connection):
                 return True
-        except ConnectionFailed:
-            if self._abandoned is not None or not await self._local.servers.turn():
+        except ConnectionFailed as error:
+            if self._abandoned is not None:
                 raise
+            failed = error
+        has_turn = bool(await self._local.servers.turn())
+        self._note_fallback(connection, failed, has_turn=has_turn)
+        if failed is not None:
+            if not has_turn:
+                raise failed
             return False
-        self._note_fallback(connection)
-        if not await self._local.servers.turn():
+        if not has_turn:
             return await connection.wait_up()
         return connection.role == ANSWERER and await connection.wait_up(TURN_OF_OFFERER_SECONDS)
+
+    async def _comes_up(self, connection: Connection) -> bool:
+        """Whether a direct way is found in time; after half of it TURN servers are asked, so that they are known."""
+        half = self._local.settings.turn_after_seconds / 2
+        if await connection.wait_up(half):
+            return True
+        self._local.crew.start(self._local.servers.look_for_turn(), f"turn-{self._did}")
+        return await connection.wait_up(half)
 
     def _check_road(self, connection: Connection, reason: str) -> None:
         """A try for a direct way is not to take the place of what goes through TURN already."""
@@ -179,7 +195,10 @@ class Negotiation:
         self._replaces = before.session
         return await self.offer(TURN, with_turn=True)
 
-    def _note_fallback(self, connection: Connection) -> None:
+    def _note_fallback(self, connection: Connection, failed: ConnectionFailed | None, *, has_turn: bool) -> None:
         seconds = self._local.settings.turn_after_seconds
-        detail = f"{connection.role}: no direct way within {seconds:g} s"
-        self._local.incidents.note("turn_fallback", self._did, connection.session, detail)
+        reason = f"no direct way within {seconds:g} s" if failed is None else str(failed)
+        missing = "" if has_turn else ", and no TURN server answers"
+        self._local.incidents.note(
+            "turn_fallback", self._did, connection.session, f"{connection.role}: {reason}{missing}"
+        )

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from aioice import stun
 
 PROBE_SECONDS = 1.5
-RESENT_AFTER_SECONDS = (0.2, 0.4, 0.5)
+RESENT_AFTER_SECONDS = (0.2, 0.4, 0.8, 1.6)
 HEADER_BYTES = 20
 
 
-async def answers(scheme: str, host: str, port: int, transport: str) -> bool:
-    """Whether a server says anything to a Binding request within ``PROBE_SECONDS``."""
+async def answers(scheme: str, host: str, port: int, transport: str, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether a server says anything to a Binding request within so many seconds."""
     try:
-        async with asyncio.timeout(PROBE_SECONDS):
+        async with asyncio.timeout(seconds):
             if transport == "udp":
                 return await _over_udp(host, port)
             return await _over_stream(host, port, secure=scheme in ("turns", "stuns"))

@@ -1,6 +1,7 @@
 """The STUN and TURN servers of one agent: who they are, and which of them answers from here."""
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -8,17 +9,19 @@ import msgspec
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.errors import AiconexusError
 from aiconexus.protocol.signal_bodies import IceServer, IceServers
-from aiconexus.sdk.direct.probing import answers
+from aiconexus.sdk.direct.probing import PROBE_SECONDS, answers
 from aiconexus.sdk.direct.stack import url_parts
 
+TURN_PROBE_SECONDS = 4.0
+"""Nobody waits for it who has another way, and without TURN there may be none: busy machines and far ones get time."""
 MARGIN_MS = 30_000
 """Credentials are not used so shortly before their end."""
 AGAIN_SECONDS = 15.0
 """How long the platform is left alone after it gave no servers."""
 WORKING_SECONDS = 60.0
 SILENT_SECONDS = 10.0
-BETTER_SECONDS = 0.15
-"""A better transport gets so much more time once another has answered."""
+HEAD_START_SECONDS = 0.15
+"""So much sooner than the next server or transport a better one is asked."""
 RANKS = {("turn", "udp"): 0, ("turn", "tcp"): 1, ("turns", "tcp"): 2}
 
 
@@ -54,16 +57,21 @@ class Servers:
         self._fresh_until_ms = 0
         self._asking = asyncio.Lock()
         self._verdicts: dict[str, tuple[float, bool]] = {}
+        self._probing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def stun(self) -> tuple[IceServer, ...]:
         """A STUN server that answers, or none: then there are our own addresses alone."""
         choices = [each for each in await self._choices() if each.scheme == "stun"]
-        return await self._first(choices[:2])
+        return await self._first(choices[:2], PROBE_SECONDS)
 
     async def turn(self) -> tuple[IceServer, ...]:
         """The TURN server to use now, over the best transport that works from here, if any does."""
         choices = [each for each in await self._choices() if (each.scheme, each.transport) in RANKS]
-        return await self._first(sorted(choices, key=lambda each: each.rank))
+        return await self._first(sorted(choices, key=lambda each: each.rank), TURN_PROBE_SECONDS)
+
+    async def look_for_turn(self) -> None:
+        """Find out which TURN server answers, for whoever asks soon."""
+        await self.turn()
 
     async def _choices(self) -> list[Choice]:
         return [
@@ -91,33 +99,35 @@ class Servers:
         self._known = answer.servers
         self._fresh_until_ms = max(answer.expires_ms - MARGIN_MS, now_ms() + int(AGAIN_SECONDS * 1000))
 
-    async def _first(self, choices: Sequence[Choice]) -> tuple[IceServer, ...]:
-        """The first of the list that answers; all are asked at once."""
-        probes = [asyncio.ensure_future(self._works(choice)) for choice in choices]
+    async def _first(self, choices: Sequence[Choice], seconds: float) -> tuple[IceServer, ...]:
+        """The first that answers; each is asked a little later than the one before, or once that has been of no use."""
+        waiting = deque(choices)
+        asked: dict[asyncio.Future[bool], Choice] = {}
         try:
-            return await self._best(choices, probes)
+            while waiting or asked:
+                if waiting:
+                    choice = waiting.popleft()
+                    asked[asyncio.ensure_future(self._works(choice, seconds))] = choice
+                await asyncio.wait(
+                    asked, timeout=HEAD_START_SECONDS if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for probe in [each for each in asked if each.done()]:
+                    choice = asked.pop(probe)
+                    if probe.result():
+                        return (choice.server,)
+            return ()
         finally:
-            for probe in probes:
+            for probe in asked:
                 probe.cancel()
 
-    async def _best(self, choices: Sequence[Choice], probes: "Sequence[asyncio.Future[bool]]") -> tuple[IceServer, ...]:
-        pending = set(probes)
-        patience: float | None = None
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            best = next((number for number, probe in enumerate(probes) if probe.done() and probe.result()), None)
-            if best is not None and (not done or all(probe.done() for probe in probes[:best])):
-                break
-            patience = None if best is None else BETTER_SECONDS
-        found = [choice for choice, probe in zip(choices, probes, strict=True) if probe.done() and probe.result()]
-        return (found[0].server,) if found else ()
-
-    async def _works(self, choice: Choice) -> bool:
-        now = asyncio.get_running_loop().time()
+    async def _works(self, choice: Choice, seconds: float) -> bool:
         url = choice.server.urls[0]
-        until, verdict = self._verdicts.get(url, (0.0, False))
-        if until > now:
+        async with self._probing[url]:
+            now = asyncio.get_running_loop().time()
+            until, verdict = self._verdicts.get(url, (0.0, False))
+            if until > now:
+                return verdict
+            verdict = await answers(choice.scheme, choice.host, choice.port, choice.transport, seconds)
+            now = asyncio.get_running_loop().time()
+            self._verdicts[url] = (now + (WORKING_SECONDS if verdict else SILENT_SECONDS), verdict)
             return verdict
-        verdict = await answers(choice.scheme, choice.host, choice.port, choice.transport)
-        self._verdicts[url] = (now + (WORKING_SECONDS if verdict else SILENT_SECONDS), verdict)
-        return verdict
