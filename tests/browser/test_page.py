@@ -86,10 +86,10 @@ async def test_mail_survives_a_lost_edge(
     await host.open(agent)
     async with visiting(browser, site, edge) as visitor:
         did = await visitor.did()
+        await visitor.choose(agent.identity.did)
         await platform.kill("edge")
         try:
             await visitor.see_state("offline")
-            await visitor.choose(agent.identity.did)
             await visitor.say("are you there?")
             await visitor.see_line("are you there?", "waiting")
             await agent.send(did, "I am")
