@@ -16,7 +16,6 @@ from aiconexus.cli.platform import Platform
 from aiconexus.protocol.direct_errors import TransferRefused
 from aiconexus.sdk import Agent, Identity
 from aiconexus.sdk.delivery import Notice
-from aiconexus.sdk.sharing import giving, taking
 from aiconexus.sdk.sharing.giving import Step
 from aiconexus.sdk.sharing.manifest import read
 from aiconexus.sdk.sharing.pieces import COMPLETE, OFFER
@@ -42,14 +41,11 @@ async def offered(alice: Agent, bob: Agent, path: Path, name: str) -> str:
     return manifest.id
 
 
-async def test_files_of_which_nothing_comes_make_room(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_files_of_which_nothing_comes_make_room(host: Host, tmp_path: Path) -> None:
     """Whoever offers and falls silent keeps nobody from sharing, and may still go on later."""
-    monkeypatch.setattr(taking, "IDLE_SECONDS", 0.0)
     path = file_of(tmp_path, 100_000)
     alice, bob, carol = host.make(), host.make(), host.make()
-    bob.receive_files(tmp_path / "in")
+    bob.receive_files(tmp_path / "in", idle_seconds=0.0)
     for agent in (alice, bob, carol):
         await host.open(agent)
     async with asyncio.timeout(SECONDS):
@@ -62,13 +58,10 @@ async def test_files_of_which_nothing_comes_make_room(
     assert path.read_bytes() == (tmp_path / "in" / "silent 0").read_bytes()
 
 
-async def test_file_that_stands_still_is_told_though_others_move(
-    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_file_that_stands_still_is_told_though_others_move(host: Host, tmp_path: Path) -> None:
     """Whoever asks for the end of a file hears that nothing comes, however busy the recipient is with another one."""
-    monkeypatch.setattr(taking, "WAIT_SECONDS", 0.5)
     alice, bob, carol = host.make(), host.make(), host.make()
-    bob.receive_files(tmp_path / "in")
+    bob.receive_files(tmp_path / "in", wait_seconds=0.5)
     for agent in (alice, bob, carol):
         await host.open(agent)
     share = await offered(alice, bob, file_of(tmp_path, 100_000), "silent")
@@ -150,11 +143,8 @@ class Receiver:
         return process
 
 
-async def test_sender_does_not_wait_for_a_dead_recipient(
-    host: Host, platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sender_does_not_wait_for_a_dead_recipient(host: Host, platform: Platform, tmp_path: Path) -> None:
     """It leaves a channel once the connection is silent, and asks by mail, however long it would bear that rest."""
-    monkeypatch.setattr(giving, "STALL_SECONDS", 600.0)
     path = file_of(tmp_path, 60 * MIB)
     key = tmp_path / "bob.key"
     bob = Identity.load_or_create(key)
@@ -169,7 +159,7 @@ async def test_sender_does_not_wait_for_a_dead_recipient(
     told: asyncio.Queue[Notice] = asyncio.Queue()
     async with asyncio.timeout(100):
         first = await receiver.start()
-        sharing = asyncio.create_task(alice.share(path, bob.did, progress=note))
+        sharing = asyncio.create_task(alice.share(path, bob.did, progress=note, stall_seconds=600.0))
         await moving.wait()
         first.kill()
         await first.wait()

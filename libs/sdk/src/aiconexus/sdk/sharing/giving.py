@@ -37,8 +37,6 @@ WINDOW = 8
 OFFER_SECONDS = 120.0
 PIECE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-STALL_SECONDS = 8.0
-"""A channel through which nothing comes for so long is left; the mailbox may do."""
 LOOK_SECONDS = 0.25
 TRIES_WITHOUT_PROGRESS = 3
 
@@ -92,11 +90,20 @@ class Giving:
         name: What it is to be called.
         on_step: Told how far it is.
         direct: Whether to try for a direct connection.
+        stall_seconds: A channel through which nothing comes for so long is left; the mailbox may do.
 
     """
 
     def __init__(
-        self, agent: Speaker, path: Path, did: str, *, name: str | None, on_step: OnStep | None, direct: bool
+        self,
+        agent: Speaker,
+        path: Path,
+        did: str,
+        *,
+        name: str | None,
+        on_step: OnStep | None,
+        direct: bool,
+        stall_seconds: float,
     ) -> None:
         self._agent = agent
         self._path = path
@@ -104,6 +111,7 @@ class Giving:
         self._name = path.name if name is None else name
         self._on_step = on_step
         self._direct = direct
+        self._stall_seconds = stall_seconds
         self._leaves = b""
         self._manifest: Manifest
         self._road = "relay"
@@ -137,14 +145,13 @@ class Giving:
             if idle > TRIES_WITHOUT_PROGRESS:
                 raise TransferRefused(self._name, "the recipient gets nothing of what is sent")
         self._tell(self._manifest.count)
-        manifest = self._manifest
         return Shared(
             name=progress.name,
-            size=manifest.size,
-            sha256=manifest.sha256,
+            size=self._manifest.size,
+            sha256=self._manifest.sha256,
             road=self._road,
             seconds=loop.time() - began,
-            resumed_bytes=min(resumed, manifest.size),
+            resumed_bytes=min(resumed, self._manifest.size),
         )
 
     async def _read(self) -> tuple[Manifest, bytes]:
@@ -215,11 +222,11 @@ class Giving:
         """Send all pieces, and wait until the recipient has them, as long as anything moves."""
         await channel.send(self._manifest.id)
         for piece in pieces:
-            async with asyncio.timeout(STALL_SECONDS):
+            async with asyncio.timeout(self._stall_seconds):
                 await channel.send(frame_of(piece))
         while self._done < self._manifest.count:
             moved.clear()
-            async with asyncio.timeout(STALL_SECONDS):
+            async with asyncio.timeout(self._stall_seconds):
                 await moved.wait()
 
     async def _hear(self, channel: "Channel", moved: asyncio.Event) -> None:

@@ -39,6 +39,7 @@ class Sharing:
         name: str | None = None,
         progress: OnStep | None = None,
         direct: bool = True,
+        stall_seconds: float = 8.0,
     ) -> Shared:
         """
         Bring a file to another agent, which has to take files, and wait until it has the whole.
@@ -52,6 +53,8 @@ class Sharing:
             name: What it is to be called, if not what it is called here.
             progress: Called with each ``Step``.
             direct: Whether to try for a direct connection if there is none.
+            stall_seconds: A direct connection through which nothing comes for so long is left, and the mailbox tried;
+                one that is lost is left at once.
 
         Raises:
             OSError: If the file cannot be read.
@@ -60,11 +63,20 @@ class Sharing:
             NotAcknowledged: If the recipient is not there.
 
         """
-        giving = Giving(self._agent, Path(path), did, name=name, on_step=progress, direct=direct)
+        giving = Giving(
+            self._agent, Path(path), did, name=name, on_step=progress, direct=direct, stall_seconds=stall_seconds
+        )
         return await giving.run()
 
     def receive_files(
-        self, folder: str | Path, *, accept: Accept | None = None, max_bytes: int = MAX_BYTES, overwrite: bool = False
+        self,
+        folder: str | Path,
+        *,
+        accept: Accept | None = None,
+        max_bytes: int = MAX_BYTES,
+        overwrite: bool = False,
+        idle_seconds: float = 30.0,
+        wait_seconds: float = 10.0,
     ) -> None:
         """
         Take files that others share, from the next start on.
@@ -75,13 +87,17 @@ class Sharing:
                 taken once is gone on with unasked, after the next start, too.
             max_bytes: The largest file.
             overwrite: Whether a file takes the place of one of the same name; otherwise it gets a number.
+            idle_seconds: A file of which nothing came for so long makes room for another, if 16 come at a time; it is
+                gone on with when something comes.
+            wait_seconds: A sender that asks whether all is there is answered when nothing came for so long; it waits
+                two minutes at most. Meanwhile no more than 256 envelopes that came after its question are read.
 
         Raises:
             OSError: If the folder cannot be made.
 
         """
         shelf = Shelf(Path(folder), max_bytes=max_bytes, overwrite=overwrite)
-        self._taking = Taking(shelf, accept, self._note_file)
+        self._taking = Taking(shelf, accept, self._note_file, idle_seconds=idle_seconds, wait_seconds=wait_seconds)
         self._taking.serve(self._handlers, self._notices)
 
     def on_file(self, callback: FileCallback) -> FileCallback:

@@ -35,11 +35,7 @@ OPEN_MAX = 16
 """Files that come at a time."""
 TOLD_CHUNKS = 32
 """The sender hears after so many chunks how far we are."""
-IDLE_SECONDS = 30.0
-"""A file of which nothing came for so long makes room for another; it is gone on with when something comes."""
 CANNOT_WRITE = "the recipient cannot write it down"
-WAIT_SECONDS = 10.0
-"""A sender that asks whether all is there is answered when nothing came for so long."""
 
 
 class ReceivedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,13 +70,25 @@ class Taking:
         shelf: The folder.
         accept: Says of each offer whether it is taken, at once or as a coroutine; None takes all.
         on_file: Told of each file that is whole.
+        idle_seconds: A file of which nothing came for so long makes room for another.
+        wait_seconds: A sender that asks whether all is there is answered when nothing came for so long.
 
     """
 
-    def __init__(self, shelf: Shelf, accept: Accept | None, on_file: Callable[[ReceivedFile], None]) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        accept: Accept | None,
+        on_file: Callable[[ReceivedFile], None],
+        *,
+        idle_seconds: float,
+        wait_seconds: float,
+    ) -> None:
         self._shelf = shelf
         self._accept = accept
         self._on_file = on_file
+        self._idle_seconds = idle_seconds
+        self._wait_seconds = wait_seconds
         self._parcels: dict[tuple[str, str], Parcel] = {}
         self._finishing: dict[tuple[str, str], asyncio.Task[Progress]] = {}
         self._came = asyncio.Event()
@@ -163,7 +171,7 @@ class Taking:
     def _lay_down_idle(self) -> bool:
         """Close the file of which nothing came for the longest time; returns whether one was idle long enough."""
         oldest = min(self._came_at.keys() - self._finishing.keys(), key=self._came_at.__getitem__, default=None)
-        if oldest is None or self._came_at[oldest] > asyncio.get_running_loop().time() - IDLE_SECONDS:
+        if oldest is None or self._came_at[oldest] > asyncio.get_running_loop().time() - self._idle_seconds:
             return False
         self._lay_down(oldest)
         return True
@@ -203,7 +211,7 @@ class Taking:
         """Wait for more of a file to come; returns whether it did."""
         before = _progress_of(parcel)
         try:
-            async with asyncio.timeout(WAIT_SECONDS):
+            async with asyncio.timeout(self._wait_seconds):
                 while self._parcels.get(key) is parcel and _progress_of(parcel) == before:
                     self._came.clear()
                     await self._came.wait()
