@@ -64,10 +64,11 @@ async def test_file_that_stands_still_is_told_though_others_move(host: Host, tmp
     bob.receive_files(tmp_path / "in", wait_seconds=0.5)
     for agent in (alice, bob, carol):
         await host.open(agent)
+    await connected(carol, bob)
     share = await offered(alice, bob, file_of(tmp_path, 100_000), "silent")
     steps: asyncio.Queue[Step] = asyncio.Queue()
     large = file_of(tmp_path, 64 * MIB, "large")
-    moving = asyncio.create_task(carol.share(large, bob.did, progress=steps.put_nowait, direct=False))
+    moving = asyncio.create_task(carol.share(large, bob.did, progress=steps.put_nowait))
     async with asyncio.timeout(SECONDS):
         while (await steps.get()).done == 0:
             pass
