@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from tests.integration.lossy import lossy
 from tests.integration.sdk_agents import SECONDS, Host, listening
+from tests.integration.strangers import NativeStranger, native, sealed
 
 from aiconexus.bus.clock import now_ms
 from aiconexus.cli.platform import Platform
-from aiconexus.protocol.bodies import ReceiptStatus
+from aiconexus.protocol.bodies import Message, ReceiptStatus
 from aiconexus.protocol.errors import AiconexusError, EnvelopeTooLarge, Refused, RemoteProblem
-from aiconexus.protocol.job_bodies import JobState
+from aiconexus.protocol.job_bodies import JobShown, JobState, Schedule, Scheduled, ShowJob
 from aiconexus.sdk import Agent, Delivery, Notice, RetryPolicy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,6 +55,35 @@ async def test_handler_gets_it_again(host: Host, there: str) -> None:
 
     assert {0: 3, 1: 3, 2: 3} == flaky.runs
     assert alice.dead_letters() == []
+
+
+async def test_entries_of_one_envelope_are_one_attempt(host: Host, platform: Platform) -> None:
+    """Where the retry service has placed again what still lay there, a run that fails counts as its attempt."""
+    async with host.make(label="bob"):
+        pass
+    bob = host.make(label="bob")
+    flaky = Flaky(bob, 1)
+    async with native(platform.endpoints().nats) as alice, asyncio.timeout(SECONDS):
+        letter = sealed(alice.key, Message(content="twice"), bob.did)
+        question = Schedule(envelope=letter, policy=QUICK)
+        await alice.ask("relay", "submit", letter)
+        scheduled = await alice.ask("retry", "schedule", sealed(alice.key, question, alice.services["retry"]))
+        assert isinstance(scheduled.body, Scheduled)
+        show = ShowJob(job=scheduled.body.job)
+        await reach(alice, show, JobState.PLACED)
+        await host.open(bob)
+        await reach(alice, show, JobState.DONE)
+
+    assert {"twice": 2} == flaky.runs
+
+
+async def reach(alice: NativeStranger, show: ShowJob, wanted: JobState) -> None:
+    """Ask for a job until it stands so."""
+    state = None
+    while state is not wanted:
+        shown = (await alice.ask("retry", "job", sealed(alice.key, show, alice.services["retry"]))).body
+        assert isinstance(shown, JobShown)
+        state = shown.card.state
 
 
 async def test_given_up_is_told_and_may_be_sent_again(host: Host) -> None:

@@ -5,8 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from aiconexus.bus.clock import now_ms
 from aiconexus.protocol.bodies import Body, ExecRequest, ExecResponse, Intent, Outcome, ReceiptStatus
 from aiconexus.protocol.digests import digest_of
@@ -30,12 +28,30 @@ from aiconexus.sdk.runs import ERROR_CHARACTERS, Ending, Runner, ending_of, endi
 CALLS_MAX = 64
 
 
-class Job(msgspec.Struct, frozen=True):
-    """An envelope that is to be handled once."""
+class Job:
+    """
+    An envelope that is to be handled once, whatever entries of the mailbox bring it until that is done.
 
-    delivery: Delivery
-    ticket: Ticket
-    digest: bytes
+    Args:
+        delivery: The first of them.
+        ticket: Likewise.
+
+    """
+
+    def __init__(self, delivery: Delivery, ticket: Ticket) -> None:
+        self.delivery = delivery
+        self.digest = digest_of(delivery.envelope, delivery.body)
+        self.latest = delivery
+        """What the last entry brought: the attempt that the retry service knows of."""
+        self.sequence = ticket.sequence
+        """Its place."""
+        self.tickets = [ticket]
+
+    def join(self, other: "Job") -> None:
+        """One run is for all: if it fails, so has the attempt that came last."""
+        self.tickets += other.tickets
+        if other.sequence > self.sequence:
+            self.latest, self.sequence = other.latest, other.sequence
 
 
 class Workers:
@@ -78,7 +94,7 @@ class Workers:
         self._crew = crew
         self._on_done = on_done
         self._on_error = on_error
-        self._running: dict[tuple[str, str], bytes] = {}
+        self._running: dict[tuple[str, str], Job] = {}
         self._lanes: dict[str, deque[Job]] = {}
         self._is_draining = False
         self._calls = asyncio.Semaphore(CALLS_MAX)
@@ -90,14 +106,18 @@ class Workers:
     def give(self, delivery: Delivery, ticket: Ticket) -> None:
         """Handle an envelope, unless it was handled before."""
         envelope, body = delivery.envelope, delivery.body
-        job = Job(delivery, ticket, digest_of(envelope, body))
+        job = Job(delivery, ticket)
         key = (envelope.sender, envelope.id)
-        row = self.rows.find(*key)
-        known = self._running.get(key) or (None if row is None else row.digest)
-        if known is not None and (key in self._running or known != job.digest or not may_run(row, delivery, ticket)):
-            self._repeat(job, row, is_same=known == job.digest)
+        running = self._running.get(key)
+        if running is not None and running.digest == job.digest:
+            running.join(job)
             return
-        self._running[key] = job.digest
+        row = self.rows.find(*key)
+        known = running or row
+        if known is not None and (known.digest != job.digest or not may_run(row, delivery, ticket)):
+            self._repeat(job, row, is_same=known.digest == job.digest)
+            return
+        self._running[key] = job
         self._receipts.note_arrived(*key)
         if isinstance(body, ExecRequest | Intent):
             self._callees.open(delivery)
@@ -144,7 +164,7 @@ class Workers:
         envelope = job.delivery.envelope
         if not is_same:
             self._answer(envelope, report(ConflictingEnvelope(envelope.id)))
-        elif row is not None and row.returned == job.ticket.sequence:
+        elif row is not None and row.returned == job.sequence:
             # We died between its failure and the acknowledgement.
             handler = self._runner.find(job.delivery)
             self._give_back(job, None if handler is None else handler.retry, None)
@@ -154,7 +174,7 @@ class Workers:
             self._receipts.note_done(envelope.sender, envelope.id)
             if row.reply is not None and row.reply_id is not None:
                 self._outbox.again(row.reply_id, envelope.sender, row.reply)
-        self._on_done(job.ticket)
+        self._end(job)
 
     async def _drive(self, sender: str) -> None:
         lane = self._lanes[sender]
@@ -190,22 +210,22 @@ class Workers:
         """Leave an attempt that failed to the retry service; the next envelope need not wait for that."""
         envelope = job.delivery.envelope
         self._running.pop((envelope.sender, envelope.id), None)
-        self.rows.give_back(envelope.sender, envelope.id, job.ticket.sequence)
+        self.rows.give_back(envelope.sender, envelope.id, job.sequence)
         self._crew.start(self._return(job, policy, failure), f"return-{envelope.id}")
 
     async def _return(self, job: Job, policy: RetryPolicy | None, failure: Exception | None) -> None:
-        delivery, envelope = job.delivery, job.delivery.envelope
+        delivery, envelope = job.latest, job.latest.envelope
         try:
-            await self._returns.give_back(delivery, job.ticket.sequence, failure, policy)
+            await self._returns.give_back(delivery, job.sequence, failure, policy)
         except AiconexusError as error:
             self._on_error(error)
             row = self.rows.find(envelope.sender, envelope.id)
-            if row is not None and row.returned == job.ticket.sequence:
+            if row is not None and row.returned == job.sequence:
                 self._finish(job, ending_of(delivery, Result(error=failure or error)))
                 return
         # The next attempt may have come before the answer did.
         self._receipts.note_done(envelope.sender, envelope.id)
-        self._on_done(job.ticket)
+        self._end(job)
 
     def _finish(self, job: Job, ending: Ending) -> None:
         envelope = job.delivery.envelope
@@ -216,7 +236,11 @@ class Workers:
         self._running.pop(key, None)
         self._callees.close(job.delivery)
         self._receipts.note_done(*key)
-        self._on_done(job.ticket)
+        self._end(job)
+
+    def _end(self, job: Job) -> None:
+        for ticket in job.tickets:
+            self._on_done(ticket)
 
     def _answer(self, envelope: Envelope, reply: Body) -> tuple[str | None, bytes | None]:
         """Put an answer into the outbox; one that cannot be sent is replaced by an error that can."""
