@@ -1,13 +1,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
 
 from aiconexus.bus.client import Message
 from aiconexus.bus.session import Incoming
-from aiconexus.runtime.backlog import Backlog
+from aiconexus.runtime.backlog import MESSAGES_PER_TURN, Backlog
 
 DROPPED = "aiconexus_runtime_requests_dropped_total"
 
@@ -47,6 +49,26 @@ async def test_messages_are_worked_on_in_their_order_whatever_one_raises() -> No
 
     assert done == [b"1", b"2", b"3", b"4"]
     assert [LookupError] == [type(error) for error in errors]
+
+
+async def test_others_have_their_turn_while_much_is_worked_on() -> None:
+    """What was sent has to leave, and the socket to be read, before all that has come is done."""
+    count = 10 * MESSAGES_PER_TURN
+    done: list[bytes] = []
+
+    async def work(incoming: Incoming) -> None:
+        done.append(incoming.data)
+
+    backlog = Backlog(work, lambda error: pytest.fail(str(error)))
+    for _ in range(count):
+        await backlog.put(message(b""))
+    seen = [0]
+    async with at_work(backlog):
+        while seen[-1] < count:
+            await asyncio.sleep(0)
+            seen.append(len(done))
+
+    assert max(after - before for before, after in pairwise(seen)) <= MESSAGES_PER_TURN
 
 
 async def test_settling_waits_for_the_one_in_hand() -> None:

@@ -15,6 +15,9 @@ from aiconexus.bus.session import Handler, Incoming
 
 DROPPED = Counter("aiconexus_runtime_requests_dropped_total", "Requests that found no room; nobody answers them")
 
+MESSAGES_PER_TURN = 64
+"""After so many messages the loop turns: what they have sent leaves, and what has come is read, meanwhile."""
+
 
 class Backlog:
     """
@@ -58,7 +61,11 @@ class Backlog:
         """Work for ever."""
         while True:
             await self._news.wait()
+            done = 0
             while self._waiting:
+                done += 1
+                if done % MESSAGES_PER_TURN == 0:
+                    await asyncio.sleep(0)
                 incoming = self._waiting.popleft()
                 self._bytes -= len(incoming.data)
                 try:

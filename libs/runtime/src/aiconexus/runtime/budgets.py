@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import thread_time
 
 READING_SECONDS = 0.0001
@@ -10,6 +10,7 @@ READING_SECONDS = 0.0001
 DEAR_SECONDS = 0.0003
 DEAR_BYTES = 1024
 """Below one of these nothing is charged: what a small one costs is chance."""
+_UNCHARGED = nullcontext()
 
 
 class Budgets:
@@ -58,8 +59,7 @@ class Budgets:
             self._full_at.popitem(last=False)
         return 0 if over <= 0 else int(over * 1000) + 1
 
-    @contextmanager
-    def reading(self, sender: str, size: int) -> Iterator[None]:
+    def reading(self, sender: str, size: int) -> AbstractContextManager[None]:
         """
         Charge what it costs to read and verify a request, in the block, whether it is acceptable or not.
 
@@ -68,6 +68,10 @@ class Budgets:
             size: Its bytes.
 
         """
+        return _UNCHARGED if size < DEAR_BYTES else self._reading(sender, size)
+
+    @contextmanager
+    def _reading(self, sender: str, size: int) -> Iterator[None]:
         started = thread_time()
         try:
             yield

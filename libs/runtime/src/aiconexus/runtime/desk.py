@@ -188,8 +188,11 @@ class Desk:
         return backlog
 
     async def _let_in(self, backlog: Backlog, incoming: Incoming) -> None:
-        token, _, verb = subjects.sender_of(incoming.subject)
-        wait_ms = 0 if verb in self._paces else self._budgets.take(token, time.monotonic())
+        if _verb_of(incoming) in self._paces:
+            await backlog.put(incoming)
+            return
+        token = subjects.sender_of(incoming.subject)[0]
+        wait_ms = self._budgets.take(token, time.monotonic())
         if wait_ms == 0:
             await backlog.put(incoming)
         elif wait_ms is None:
@@ -205,7 +208,7 @@ class Desk:
             await self._session.publish(incoming.reply, complaint)
 
     async def _on_agent(self, incoming: Incoming) -> None:
-        raw = self._raw.get(incoming.subject.rsplit(".", 1)[-1])
+        raw = self._raw.get(_verb_of(incoming))
         if raw is not None:
             await raw(incoming)
             return
@@ -287,6 +290,11 @@ class Desk:
 
 async def _pong(request: Request[Ping]) -> Pong:
     return Pong(sequence=request.body.sequence)
+
+
+def _verb_of(incoming: Incoming) -> str:
+    """The last part of the subject, whatever stands before it."""
+    return incoming.subject[incoming.subject.rfind(".") + 1 :]
 
 
 def _outcome(error: AiconexusError) -> str:
