@@ -8,6 +8,7 @@ from aiconexus.sdk.crew import Crew
 from aiconexus.sdk.mesh.edges import Edges
 
 SECONDS = 10.0
+OPENER_SECONDS = 0.2
 
 
 class World:
@@ -21,7 +22,13 @@ class World:
         self.most_at_once = 0
         self.changed = asyncio.Event()
         self.edges = Edges(
-            "m", connect=self.connect, close=self.close, is_open=self.open.__contains__, crew=crew, at_once=2
+            "m",
+            connect=self.connect,
+            close=self.close,
+            is_open=self.open.__contains__,
+            crew=crew,
+            at_once=2,
+            opener_seconds=OPENER_SECONDS,
         )
 
     async def connect(self, did: str) -> None:
@@ -73,6 +80,17 @@ async def test_one_end_opens(world: World) -> None:
 
     assert ["d", "y", "z"] == sorted(world.asked)
     assert 2 == world.most_at_once
+
+
+async def test_other_end_that_does_not_open_is_not_waited_for_ever(world: World) -> None:
+    """It may not have heard that the edge is wanted, and nobody could tell it without a channel."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    world.edges.want(["a", "d"])
+    await world.wait_complete()
+
+    assert ["d", "a"] == world.asked
+    assert OPENER_SECONDS <= loop.time() - began
 
 
 async def test_failed_attempt_is_made_again(world: World) -> None:

@@ -11,11 +11,13 @@ from aiconexus.sdk.topology import opener
 
 LINGER_SECONDS = 3.0
 """How long an edge that was exchanged stays open, for those who have not heard of it."""
+OPENER_SECONDS = 20.0
+"""The other end opens a channel after so long: whoever is to do that may not have heard that it is wanted."""
 
 
 class Edges:
     """
-    The edges of one member; of two ends, the one that ``opener`` names offers.
+    The edges of one member; of two ends, the one that ``opener`` names offers, and the other one if that does not.
 
     Args:
         us: Our DID.
@@ -24,6 +26,7 @@ class Edges:
         is_open: Whether there is one.
         crew: Background work.
         at_once: How many we open at a time.
+        opener_seconds: How long the other end has, where it is to open.
 
     """
 
@@ -36,6 +39,7 @@ class Edges:
         is_open: Callable[[str], bool],
         crew: Crew,
         at_once: int,
+        opener_seconds: float = OPENER_SECONDS,
     ) -> None:
         self.wanted: frozenset[str] = frozenset()
         self._us = us
@@ -43,6 +47,7 @@ class Edges:
         self._close = close
         self._is_open = is_open
         self._crew = crew
+        self._opener_seconds = opener_seconds
         self._room = asyncio.Semaphore(at_once)
         self._opened: set[str] = set()
         self._keepers: dict[str, asyncio.Event] = {}
@@ -57,7 +62,7 @@ class Edges:
         """Have channels with these and, in a while, with nobody else."""
         before, self.wanted = self.wanted, frozenset(neighbours)
         for did in self.wanted:
-            if did not in self._keepers and opener(self._us, did) == self._us:
+            if did not in self._keepers:
                 self._keepers[did] = asyncio.Event()
                 self._crew.start(self._keep(did), f"edge-{did}")
         if before - self.wanted:
@@ -84,13 +89,15 @@ class Edges:
 
     async def _keep(self, did: str) -> None:
         """Try until there is a channel, as long as one is wanted."""
-        news, attempt = self._keepers[did], 0
+        news, attempt, is_ours = self._keepers[did], 0, opener(self._us, did) == self._us
         try:
             while did in self.wanted:
                 news.clear()
                 if self._is_open(did):
                     attempt = 0
                     await news.wait()
+                    continue
+                if not is_ours and not await self._pause(news, self._opener_seconds):
                     continue
                 await self._try(did)
                 if not self._is_open(did):
@@ -110,12 +117,14 @@ class Edges:
                 # Told as an incident; here it only matters that there is no channel.
                 return
 
-    async def _pause(self, news: asyncio.Event, seconds: float) -> None:
+    async def _pause(self, news: asyncio.Event, seconds: float) -> bool:
+        """Wait, unless there is news; returns whether there was none."""
         try:
             async with asyncio.timeout(seconds):
                 await news.wait()
         except TimeoutError:
-            return
+            return True
+        return False
 
     async def _tidy(self) -> None:
         """Close what we opened and nobody wants, once others have taken its place."""
