@@ -16,8 +16,8 @@ TURN_PROBE_SECONDS = 4.0
 """Nobody waits for it who has another way, and without TURN there may be none: busy machines and far ones get time."""
 MARGIN_MS = 30_000
 """Credentials are not used so shortly before their end."""
-AGAIN_SECONDS = 15.0
-"""How long the platform is left alone after it gave no servers."""
+AGAIN_SECONDS = 2.0
+"""How long the platform is left alone after it gave no servers: less than a try without TURN takes."""
 WORKING_SECONDS = 60.0
 SILENT_SECONDS = 10.0
 HEAD_START_SECONDS = 0.15
