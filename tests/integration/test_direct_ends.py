@@ -80,6 +80,12 @@ async def test_offer_that_was_taken_back_is_not_answered(host: Host, hand: Hand)
     assert (hand.session, "connection_failed") == (bye.session, bye.problem)
 
 
+def with_turn(port: int) -> Direct:
+    """The settings of an agent that knows a TURN server."""
+    url = f"turn:127.0.0.1:{port}?transport=udp"
+    return Direct(ice_servers=(IceServer(urls=(url,), username="a", credential="b"),))
+
+
 def without_candidates(text: str) -> str:
     """A description that leads nowhere."""
     honest = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("a=candidate:"))
@@ -90,9 +96,7 @@ async def test_who_has_left_is_not_asked_again_with_turn(host: Host, hand: Hand)
     """A BYE without a problem is the end, also where a TURN server might have helped."""
     async with server() as (turn, port):
         turn.answers = True
-        url = f"turn:127.0.0.1:{port}?transport=udp"
-        direct = Direct(ice_servers=(IceServer(urls=(url,), username="a", credential="b"),))
-        alice = await host.open(host.make(direct=direct))
+        alice = await host.open(host.make(direct=with_turn(port)))
         checking = Told()
 
         def watched(text: str) -> str:
@@ -114,9 +118,7 @@ async def test_who_gives_up_while_we_gather_is_heard(host: Host, hand: Hand) -> 
     """What ended a try is told, and not that something else was not expected after its end."""
     async with server() as (turn, port):
         turn.answers = True
-        url = f"turn:127.0.0.1:{port}?transport=udp"
-        direct = Direct(ice_servers=(IceServer(urls=(url,), username="a", credential="b"),))
-        alice = await host.open(host.make(direct=direct))
+        alice = await host.open(host.make(direct=with_turn(port)))
         noted = incidents_of(alice)
         await hand.offer(alice.did, reason="turn")
         async with asyncio.timeout(SECONDS):

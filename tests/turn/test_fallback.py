@@ -143,7 +143,7 @@ async def test_missing_turn_server_is_told(host: Host, hand: Hand) -> None:
     await noted.wait_for("turn_fallback")
 
     (incident,) = bob.incidents(event="turn_fallback")
-    assert "answerer: no direct way within 1 s, and no TURN server answers" == incident.detail
+    assert "answerer: no direct way within 1 s, and no TURN server is known" == incident.detail
 
 
 class Heard:

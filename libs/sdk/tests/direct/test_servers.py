@@ -119,6 +119,7 @@ async def test_server_that_does_not_answer_is_not_used(mode: str) -> None:
 
         assert took < PROBE_SECONDS + 0.5
         assert 4 == heard == protocol.heard
+        assert "no TURN server is known" == await chosen.why_no_turn()
 
 
 async def test_lost_request_is_repeated() -> None:
@@ -179,6 +180,7 @@ async def test_closed_ports_and_bad_names_are_no_servers() -> None:
     chosen = servers(f"turn:{LOCAL}:9?transport=tcp", f"turns:{LOCAL}:9", "turn:nowhere.invalid?transport=udp")
 
     assert () == await chosen.turn()
+    assert "no TURN server answers" == await chosen.why_no_turn()
 
 
 async def test_silent_stream_is_no_server() -> None:
@@ -214,3 +216,5 @@ async def test_platform_without_servers_is_left_alone() -> None:
     assert () == await chosen.stun()
     assert () == await chosen.turn()
     assert [1] == asked
+    assert "no TURN server was named" in (why := await chosen.why_no_turn())
+    assert "it is away" in why

@@ -167,7 +167,8 @@ class Negotiation:
                 raise
             failed = error
         has_turn = bool(await self._local.servers.turn())
-        self._note_fallback(connection, failed, has_turn=has_turn)
+        missing = "" if has_turn else f", and {await self._local.servers.why_no_turn()}"
+        self._note_fallback(connection, failed, missing)
         if failed is not None:
             if not has_turn:
                 raise failed
@@ -195,10 +196,9 @@ class Negotiation:
         self._replaces = before.session
         return await self.offer(TURN, with_turn=True)
 
-    def _note_fallback(self, connection: Connection, failed: ConnectionFailed | None, *, has_turn: bool) -> None:
+    def _note_fallback(self, connection: Connection, failed: ConnectionFailed | None, missing: str) -> None:
         seconds = self._local.settings.turn_after_seconds
         reason = f"no direct way within {seconds:g} s" if failed is None else str(failed)
-        missing = "" if has_turn else ", and no TURN server answers"
         self._local.incidents.note(
             "turn_fallback", self._did, connection.session, f"{connection.role}: {reason}{missing}"
         )

@@ -54,6 +54,7 @@ class Servers:
         self._given = given
         self._ask = ask
         self._known: tuple[IceServer, ...] = ()
+        self._problem: AiconexusError | None = None
         self._fresh_until_ms = 0
         self._asking = asyncio.Lock()
         self._verdicts: dict[str, tuple[float, bool]] = {}
@@ -66,12 +67,20 @@ class Servers:
 
     async def turn(self) -> tuple[IceServer, ...]:
         """The TURN server to use now, over the best transport that works from here, if any does."""
-        choices = [each for each in await self._choices() if (each.scheme, each.transport) in RANKS]
-        return await self._first(sorted(choices, key=lambda each: each.rank), TURN_PROBE_SECONDS)
+        return await self._first(sorted(await self._relays(), key=lambda each: each.rank), TURN_PROBE_SECONDS)
+
+    async def why_no_turn(self) -> str:
+        """What to say where ``turn`` has found none: there is none, the platform did not name any, or none answers."""
+        if await self._relays():
+            return "no TURN server answers"
+        return "no TURN server is known" if self._problem is None else f"no TURN server was named: {self._problem}"
 
     async def look_for_turn(self) -> None:
         """Find out which TURN server answers, for whoever asks soon."""
         await self.turn()
+
+    async def _relays(self) -> list[Choice]:
+        return [each for each in await self._choices() if (each.scheme, each.transport) in RANKS]
 
     async def _choices(self) -> list[Choice]:
         return [
@@ -92,11 +101,12 @@ class Servers:
     async def _renew(self) -> None:
         try:
             answer = await self._ask()
-        except AiconexusError:
+        except AiconexusError as error:
             # Two agents in one network need no server.
+            self._problem = error
             self._fresh_until_ms, self._known = now_ms() + int(AGAIN_SECONDS * 1000), ()
             return
-        self._known = answer.servers
+        self._known, self._problem = answer.servers, None
         self._fresh_until_ms = max(answer.expires_ms - MARGIN_MS, now_ms() + int(AGAIN_SECONDS * 1000))
 
     async def _first(self, choices: Sequence[Choice], seconds: float) -> tuple[IceServer, ...]:
