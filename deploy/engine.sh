@@ -72,7 +72,8 @@ install_plugins() {
     apt_trixie update
     apt_trixie download "$@"
     for package in ./*.deb; do dpkg-deb -x "$package" "$work/root"; done
-    for plugin in "$work"/root/usr/libexec/docker/cli-plugins/*; do
+    cd root/usr/libexec/docker
+    for plugin in cli-plugins/*; do
       install -m 755 "$plugin" "$plugins/"
     done
   ) || { rm -rf "$work"; die "$* could not be unpacked"; }
