@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from tests.nat import namespaces
-from tests.nat.site import BUS, PUBLIC, PUBLIC_BRIDGE, PUBLIC_GATEWAY, Site
+from tests.nat.site import BUS, PUBLIC, PUBLIC_BRIDGE, PUBLIC_BRIDGE_MAC, PUBLIC_GATEWAY, Site
 
 TURN = f"{PUBLIC}.10"
 OTHER = f"{PUBLIC}.21"
@@ -52,7 +52,7 @@ class Lab:
         addresses = (f"addr add {address}/24 dev {PUBLIC_BRIDGE}" for address in (TURN, BUS, OTHER))
         namespaces.configure(
             self.public,
-            f"link add {PUBLIC_BRIDGE} type bridge",
+            f"link add {PUBLIC_BRIDGE} address {PUBLIC_BRIDGE_MAC} type bridge",
             f"addr add {PUBLIC_GATEWAY}/24 dev {PUBLIC_BRIDGE}",
             *addresses,
             f"link set {PUBLIC_BRIDGE} up",

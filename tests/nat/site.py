@@ -12,6 +12,8 @@ from tests.nat.delay import QUEUE
 ROOT = Path(__file__).parents[2]
 PUBLIC = "203.0.113"
 PUBLIC_BRIDGE = "br0"
+PUBLIC_BRIDGE_MAC = "02:00:00:00:00:01"
+"""Given one, a bridge keeps it; else each new port may change it, and whoever knew the old one is not heard."""
 PUBLIC_GATEWAY = f"{PUBLIC}.1"
 BUS = f"{PUBLIC}.20"
 FIRST_SITE = 100

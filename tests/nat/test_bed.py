@@ -11,7 +11,7 @@ import pytest
 from tests.nat import namespaces
 from tests.nat.boxes import Block, Kind
 from tests.nat.lab import OTHER, TURN, Lab
-from tests.nat.site import BUS, ROOT, UDP_IN, UDP_OUT, Site, losing
+from tests.nat.site import BUS, PUBLIC_BRIDGE, ROOT, UDP_IN, UDP_OUT, Site, losing
 from tests.nat.whoami import ADDRESS, ADDRESS_AND_PORT, INDEPENDENT, READY, Found
 
 PYTHON = (sys.executable, "-c")
@@ -179,6 +179,20 @@ def test_leftovers_of_a_crash_are_swept() -> None:
         assert name == lab.public
         assert not namespaces._is_alive(int(pid))
     assert [] == namespaces.existing(name)
+
+
+def test_newcomers_leave_the_others_their_way_out(lab: Lab, site: Site) -> None:
+    """Whoever comes to the public network, with whatever MAC address, everybody there goes on being heard."""
+    heard = []
+    for number in (2, 1):
+        namespaces.configure(
+            lab.public,
+            f"link add port{number} address 00:00:00:00:00:0{number} type veth peer name peer{number}",
+            f"link set port{number} master {PUBLIC_BRIDGE} up",
+        )
+        heard.append(reaches(site, TURN, 3478))
+
+    assert [True, True] == heard
 
 
 def test_labs_stand_side_by_side(lab: Lab) -> None:
