@@ -17,6 +17,7 @@ from aiconexus.bus.testing import new_key
 from aiconexus.protocol.bodies import (
     Ack,
     Acked,
+    AgentCard,
     Agents,
     Body,
     Challenge,
@@ -64,6 +65,10 @@ class Wire:
         self.connections = 0
         self.acked: asyncio.Queue[int] = asyncio.Queue()
         self.fetched: list[int] = []
+        self.cards: dict[str, AgentCard] = {}
+        """Whom its registry knows."""
+        self.asked: list[tuple[str, ...]] = []
+        """Whose cards were asked for, a question each."""
         self.submitted: asyncio.Queue[Letter] = asyncio.Queue()
         self.registered: asyncio.Queue[Register] = asyncio.Queue()
         self.url = ""
@@ -151,7 +156,9 @@ class Wire:
                 self.acked.put_nowait(body.upto)
                 await self._answer(letter, self.relay, Acked(upto=body.upto))
             case Resolve():
-                await self._answer(letter, self.identity, Agents())
+                self.asked.append(body.dids)
+                cards = tuple(self.cards[did] for did in body.dids if did in self.cards)
+                await self._answer(letter, self.identity, Agents(agents=cards))
             case Return():
                 self.returned.put_nowait(body)
                 if self.takes_returns and self.retry is not None:

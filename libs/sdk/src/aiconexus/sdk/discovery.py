@@ -63,6 +63,8 @@ class Discovery:
                 "identity", Resolve(dids=tuple(dids[start : start + PAGE_MAX])), Agents
             )
             cards.update({card.did: card for card in answer.agents})
+        for did, card in cards.items():
+            self._note_codec(did, card)
         return cards
 
     async def resolve_one(self, did: str) -> AgentCard:
@@ -85,7 +87,7 @@ class Discovery:
 
     async def codec_for(self, did: str) -> Codec:
         """
-        What the peer can read, asked at most once a minute.
+        What the peer can read, asked at most once a minute, and not at all where a card has told it meanwhile.
 
         Raises:
             RemoteProblem: If identity refuses.
@@ -95,15 +97,17 @@ class Discovery:
         writes = self._link.road.writes
         if len(writes) == 1:
             return writes[0]
-        now = asyncio.get_running_loop().time()
         known = self._codecs.get(did)
-        if known is not None and known[0] > now:
+        if known is not None and known[0] > asyncio.get_running_loop().time():
             return known[1]
         card = (await self.resolve([did])).get(did)
-        # Whether a stranger may be written to is for the relay to say.
+        return self._note_codec(did, card)
+
+    def _note_codec(self, did: str, card: AgentCard | None) -> Codec:
+        """Remember what somebody can read; whether a stranger may be written to is for the relay to say."""
         readable = (1, 2) if card is None else card.codecs
         codec = Codec.MSGPACK if Codec.MSGPACK in readable else Codec.JSON
-        self._codecs[did] = (now + CARD_SECONDS, codec)
+        self._codecs[did] = (asyncio.get_running_loop().time() + CARD_SECONDS, codec)
         self._codecs.move_to_end(did)
         if len(self._codecs) > CARDS_MAX:
             self._codecs.popitem(last=False)
