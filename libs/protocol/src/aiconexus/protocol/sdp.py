@@ -7,6 +7,7 @@ certificate. Without any fingerprint the handshake would never end, with a weak 
 
 import hashlib
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -18,6 +19,8 @@ STRONG = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 REQUIRED = "sha-256"
 PORT_MAX = 65_535
+READ_MAX = 256
+"""Descriptions that are remembered as read: one session looks at both of its own several times."""
 _PORT_FIELD = 5
 _FINGERPRINT = re.compile(r"([a-z0-9-]+) ([0-9A-F]{2}(?::[0-9A-F]{2})*)")
 _MEDIA_TYPE = "application"
@@ -36,6 +39,7 @@ class Description(msgspec.Struct, frozen=True):
         return next(text for text in self.fingerprints if text.startswith(f"{REQUIRED} "))
 
 
+@lru_cache(maxsize=READ_MAX)
 def read_description(sdp: str) -> Description:
     """
     Check a description that is to be handed to the stack.
