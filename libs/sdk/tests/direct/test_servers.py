@@ -203,6 +203,22 @@ async def test_platform_is_asked_until_its_answer_expires() -> None:
     assert [1] == asked
 
 
+async def test_servers_that_are_not_named_any_more_are_forgotten() -> None:
+    """A platform that names others with every list does not fill our memory."""
+    named: list[str] = []
+
+    async def platform() -> IceServers:
+        named.append(f"turn:{LOCAL}:{9 + len(named)}?transport=tcp")
+        return IceServers(servers=(IceServer(urls=(named[-1],), username="u", credential="c"),), expires_ms=now_ms())
+
+    chosen = Servers(None, platform)
+    while len(named) < 2:
+        await chosen.turn()
+        await asyncio.sleep(0.1)
+
+    assert {named[-1]} == chosen._verdicts.keys() == chosen._probing.keys()
+
+
 async def test_platform_without_servers_is_left_alone() -> None:
     """No answer is no reason to ask again at once, and no reason to fail: two agents in one network need no server."""
     asked = []

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -107,7 +107,15 @@ class Servers:
             self._fresh_until_ms, self._known = now_ms() + int(AGAIN_SECONDS * 1000), ()
             return
         self._known, self._problem = answer.servers, None
+        self._forget_others({url for server in answer.servers for url in server.urls})
         self._fresh_until_ms = max(answer.expires_ms - MARGIN_MS, now_ms() + int(AGAIN_SECONDS * 1000))
+
+    def _forget_others(self, urls: Collection[str]) -> None:
+        """Keep nothing of servers that are not named any more; whoever asks one just now comes to an end by itself."""
+        for url in self._verdicts.keys() | self._probing.keys():
+            if url not in urls:
+                self._verdicts.pop(url, None)
+                self._probing.pop(url, None)
 
     async def _first(self, choices: Sequence[Choice], seconds: float) -> tuple[IceServer, ...]:
         """The first that answers; each is asked a little later than the one before, or once that has been of no use."""
