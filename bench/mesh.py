@@ -2,12 +2,15 @@
 A mesh of real agents: how long it takes until all have their neighbours, what it delivers, weighs, and how it heals.
 
 `./dev bench mesh [--agents 100] [--k 20] [--json]` starts the platform (nats-server, identity, relay, signaling) and
-the agents, ten in each process. Each has WebRTC channels with k others, and sends its messages to random members, over
-three channels at most: a hundred each in five minutes. Then one process with ten agents is killed.
+the agents: ten in a process of their own, the others in a process for each core. First all processes at once open as
+many bare pairs of aiortc's peer connections as the mesh will have connections, both ends in one process and the
+descriptions handed over in memory. Then each agent has WebRTC channels with k others, and sends its messages to random
+members, over three channels at most: a hundred each in five minutes. Then the process with ten agents is killed.
 
 - `mesh.connections`, `mesh.connected_share`: channels that are open, and of those that the topology wants.
 - `mesh.attempts_share`: connections for each attempt of either end to have one.
-- `mesh.seconds`: from the start of the meshes until the last agent has its last channel.
+- `mesh.seconds`: from the start of the meshes until the last agent has its last channel; `mesh.bare_seconds` until the
+  last bare pair is open; `mesh.open_ratio` is the former over the latter, for as many connections.
 - `mesh.delivered_share`: messages whose handler has run and whose sender has the signed receipt.
 - `mesh.p50_ms`, `mesh.p95_ms`: from `agent.send` to the recipient's handler.
 - `mesh.mb_per_agent`, `mesh.cpu_per_agent`: resident memory, and share of a core while messages are sent.
@@ -17,6 +20,7 @@ three channels at most: a hundred each in five minutes. Then one process with te
 
 import argparse
 import asyncio
+import os
 import statistics
 import sys
 import tempfile
@@ -29,8 +33,10 @@ from typing import Any
 import msgspec
 
 from aiconexus.cli.platform import Platform
+from bench.mesh_agents import AT_ONCE
 
-PER_PROCESS = 10
+KILLED = 10
+"""Agents that die together; at most half of all."""
 SEED = 7
 TTL = 3
 PATIENCE_SECONDS = 600.0
@@ -96,6 +102,29 @@ async def all_do(workers: list[Worker], word: str, **options: Any) -> list[dict[
     return await asyncio.gather(*(worker.do(word, **options) for worker in workers))
 
 
+def shares(agents: int, processes: int) -> list[int]:
+    """How many agents each process has: first those that are to be killed, then the others, spread evenly."""
+    killed = min(KILLED, agents // 2)
+    each, more = divmod(agents - killed, processes)
+    return [killed, *(each + (number < more) for number in range(processes))]
+
+
+async def bare(url: str, sizes: list[int], connections: float) -> dict[str, float]:
+    """The limit: as many pairs of the stack's connections, in as many processes without agents."""
+    async with AsyncExitStack() as stack:
+        workers = []
+        for _ in sizes:
+            workers.append(await Worker.start(url, 0))
+            stack.push_async_callback(workers[-1].kill)
+        began = time.perf_counter()
+        found = await asyncio.gather(*(
+            worker.do("bare", count=round(connections * size / sum(sizes)), at_once=AT_ONCE * size)
+            for worker, size in zip(workers, sizes, strict=True)
+        ))  # fmt: skip
+        seconds = time.perf_counter() - began
+    return {"mesh.bare_connections": sum(each["open"] for each in found), "mesh.bare_seconds": seconds}
+
+
 async def joined(workers: list[Worker], k: int) -> dict[str, float]:
     """From agents to a mesh."""
     members = [did for worker in workers for did in worker.dids]
@@ -158,12 +187,16 @@ async def measure(options: argparse.Namespace) -> dict[str, float]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aiconexus-bench-")))
         services = ("identity", "relay", "signaling")
         platform = await stack.enter_async_context(Platform(home / "home", services=services, settings=QUIET))
+        sizes = shares(options.agents, options.processes)
+        figures = {"mesh.processes": float(len(sizes))}
+        figures |= await bare(platform.endpoints().nats, sizes, options.agents * options.k / 2)
         workers: list[Worker] = []
-        for start in range(0, options.agents, PER_PROCESS):
-            count = min(PER_PROCESS, options.agents - start)
+        for count in sizes:
             workers.append(await Worker.start(platform.endpoints().nats, count))
             stack.push_async_callback(workers[-1].kill)
-        figures = await joined(workers, options.k)
+        figures |= await joined(workers, options.k)
+        per_bare = figures["mesh.bare_seconds"] / figures["mesh.bare_connections"]
+        figures["mesh.open_ratio"] = figures["mesh.seconds"] / figures["mesh.connections"] / per_bare
         figures |= await delivered(workers, options.messages, options.rate, "mesh")
         figures |= await healed(workers)
         figures |= await delivered(workers[1:], options.messages_after, options.rate, "after")
@@ -180,6 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=int, default=100, help="how many")
     parser.add_argument("--k", type=int, default=20, help="neighbours of each")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="beside the one that is killed; one for each core"
+    )
     parser.add_argument("--messages", type=int, default=100, help="of each agent")
     parser.add_argument("--messages-after", type=int, default=10, help="of each survivor")
     parser.add_argument("--rate", type=float, default=1 / 3, help="messages of each agent in a second")

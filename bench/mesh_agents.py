@@ -24,11 +24,14 @@ from aiconexus.sdk.delivery import Sent
 from aiconexus.sdk.direct.settings import Direct
 from aiconexus.sdk.mesh import Mesh, MeshSettings
 from aiconexus.sdk.topology import k_neighbour
+from bench.bare import BarePair
 
 DIRECT = Direct(
     ice_servers=(), report=False, heartbeat_seconds=5.0, dead_seconds=20.0, connect_seconds=60.0, rotate_seconds=0.0
 )
 """A thousand connections on two cores: their heartbeats must leave something for the messages."""
+AT_ONCE = 3
+"""Connections that an agent opens at a time."""
 PROCESSED_SECONDS = 120.0
 SIZE = 256
 
@@ -69,7 +72,7 @@ class Host:
         """Have all take part, and wait until they have their neighbours."""
         topology = k_neighbour(members, k, seed=seed)
         # Absent agents are those that start late; presence tells of the dead.
-        settings = MeshSettings(ttl=ttl, at_once=3, gone_seconds=2.0, absent_seconds=600.0, tune_seconds=0.0)
+        settings = MeshSettings(ttl=ttl, at_once=AT_ONCE, gone_seconds=2.0, absent_seconds=600.0, tune_seconds=0.0)
         self.meshes = [agent.mesh(topology, settings) for agent in self.agents]
         began = time.perf_counter()
         await asyncio.gather(*(mesh.start() for mesh in self.meshes))
@@ -157,6 +160,21 @@ class Host:
         return sent
 
 
+async def open_bare(*, count: int, at_once: int) -> dict[str, int]:
+    """Open so many pairs of the stack's connections, with nothing of ours."""
+    room = asyncio.Semaphore(at_once)
+    pairs = []
+
+    async def open_one() -> None:
+        async with room:
+            pair = BarePair()
+            pairs.append(pair)
+            await pair.open()
+
+    await asyncio.gather(*(open_one() for _ in range(count)))
+    return {"open": count}
+
+
 async def _is_processed(sent: Sent) -> bool:
     try:
         await sent.wait_processed(PROCESSED_SECONDS)
@@ -181,6 +199,8 @@ async def serve(url: str, count: int) -> None:
     while line := await asyncio.to_thread(sys.stdin.readline):
         word, options = msgspec.json.decode(line)
         match word:
+            case "bare":
+                _print(await open_bare(**options))
             case "join":
                 _print(await host.join(**options))
             case "send":
