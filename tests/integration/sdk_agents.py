@@ -58,6 +58,16 @@ async def host_of(platform: Platform, folder: Path) -> AsyncIterator[Host]:
         await host.close()
 
 
+async def gone(agent: Agent, watcher: Agent) -> None:
+    """Close an agent, and wait until the platform has told another one that it is not there any more."""
+    changes = watcher.watch([agent.did])
+    async with asyncio.timeout(SECONDS):
+        await anext(changes)
+        await agent.close()
+        while (await anext(changes)).online:
+            pass
+
+
 class Heard:
     """What a handler was given, in order."""
 

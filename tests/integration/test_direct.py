@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.integration.direct_agents import Told, connected, incidents_of
 from tests.integration.peers_by_hand import by_hand
-from tests.integration.sdk_agents import PAIRS, Host, listening
+from tests.integration.sdk_agents import PAIRS, Host, gone, listening
 
 from aiconexus.protocol.direct_errors import ConnectionFailed
 from aiconexus.protocol.errors import Refused, RemoteProblem, TooManyConnections
@@ -83,7 +83,7 @@ async def test_offline_peer_is_told_at_once(alice: Agent) -> None:
 async def test_registered_but_absent_peer_is_told_at_once(host: Host, alice: Agent) -> None:
     """Likewise for one that was here."""
     bob = await host.open(host.make())
-    await bob.close()
+    await gone(bob, alice)
     async with asyncio.timeout(5.0):
         with pytest.raises(RemoteProblem):
             await alice.connect_to(bob.did)

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, listening
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, gone, listening
 
 from aiconexus.protocol.bodies import Presence
 from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem, TakenOver, UnknownAgent, UnsupportedType
@@ -173,7 +173,7 @@ async def test_signals_are_exchanged_live(host: Host, here: str, there: str) -> 
 async def test_signal_to_an_absent_agent_is_refused_at_once(host: Host) -> None:
     """What is worthless tomorrow is not kept."""
     bob, alice = await host.open(host.make()), await host.open(host.make("text"))
-    await bob.close()
+    await gone(bob, alice)
 
     with pytest.raises(RemoteProblem) as caught:
         await alice.signal(bob.did, Offer(sdp="v=0"))

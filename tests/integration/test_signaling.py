@@ -10,7 +10,7 @@ import pytest_asyncio
 from aioice import turn
 from tests.integration.forgeries import resealed
 from tests.integration.measuring import Meter
-from tests.integration.sdk_agents import PAIRS, SECONDS, Host, host_of
+from tests.integration.sdk_agents import PAIRS, SECONDS, Host, gone, host_of
 from tests.integration.strangers import native, sealed
 from tests.turn.coturn import SECRET, Coturn, lacking
 
@@ -104,7 +104,7 @@ async def test_signals_go_on_when_a_replica_dies(platform: Platform, host: Host,
 async def test_an_absent_agent_is_told_at_once(host: Host) -> None:
     """Nobody waits for who is offline, or never was."""
     bob, alice = await host.open(host.make("binary")), await host.open(host.make("nats"))
-    await bob.close()
+    await gone(bob, alice)
     problems = []
     for did in (bob.did, host.make().did):
         with pytest.raises(RemoteProblem) as caught:
