@@ -9,6 +9,7 @@ from tests.integration.sdk_agents import PAIRS, SECONDS, Host, gone, listening
 from aiconexus.protocol.bodies import Presence
 from aiconexus.protocol.errors import BusUnavailable, Refused, RemoteProblem, TakenOver, UnknownAgent, UnsupportedType
 from aiconexus.protocol.limits import WATCH_MAX
+from aiconexus.protocol.seal import Codec
 from aiconexus.protocol.signal_bodies import Answer, Offer
 from aiconexus.sdk import AgentState, Delivery, Identity
 
@@ -178,6 +179,14 @@ async def test_signal_to_an_absent_agent_is_refused_at_once(host: Host) -> None:
     with pytest.raises(RemoteProblem) as caught:
         await alice.signal(bob.did, Offer(sdp="v=0"))
     assert caught.value.error.code == "UNKNOWN_AGENT"
+
+
+async def test_card_does_not_change_what_a_road_writes(host: Host) -> None:
+    """An agent that speaks JSON writes JSON, also to one that it has looked up and that could read more."""
+    alice, bob = await host.open(host.make("text")), await host.open(host.make())
+    await alice.resolve(bob.did)
+
+    assert Codec.JSON is alice._open.discovery.guess_codec(bob.did)
 
 
 async def test_mail_is_no_signal(host: Host) -> None:

@@ -104,9 +104,9 @@ class Discovery:
         return self._note_codec(did, card)
 
     def _note_codec(self, did: str, card: AgentCard | None) -> Codec:
-        """Remember what somebody can read; whether a stranger may be written to is for the relay to say."""
-        readable = (1, 2) if card is None else card.codecs
-        codec = Codec.MSGPACK if Codec.MSGPACK in readable else Codec.JSON
+        """Remember what to write to somebody; whether a stranger may be written to is for the relay to say."""
+        readable = (Codec.MSGPACK, Codec.JSON) if card is None else card.codecs
+        codec = next((codec for codec in self._link.road.writes if codec in readable), Codec.JSON)
         self._codecs[did] = (asyncio.get_running_loop().time() + CARD_SECONDS, codec)
         self._codecs.move_to_end(did)
         if len(self._codecs) > CARDS_MAX:
