@@ -17,7 +17,7 @@ TURN_PROBE_SECONDS = 4.0
 MARGIN_MS = 30_000
 """Credentials are not used so shortly before their end."""
 AGAIN_SECONDS = 2.0
-"""How long the platform is left alone after it gave no servers: less than a try without TURN takes."""
+"""Less than a try without TURN takes: who got no list may have one before that ends."""
 WORKING_SECONDS = 60.0
 SILENT_SECONDS = 10.0
 HEAD_START_SECONDS = 0.15
@@ -47,12 +47,20 @@ class Servers:
     Args:
         given: The application's own list, None to ask the platform.
         ask: Puts LIST_SERVERS to signaling.
+        again_seconds: How long the platform is left alone, whatever it answers.
 
     """
 
-    def __init__(self, given: Sequence[IceServer] | None, ask: Callable[[], Awaitable[IceServers]]) -> None:
+    def __init__(
+        self,
+        given: Sequence[IceServer] | None,
+        ask: Callable[[], Awaitable[IceServers]],
+        *,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
         self._given = given
         self._ask = ask
+        self._again_ms = int(again_seconds * 1000)
         self._known: tuple[IceServer, ...] = ()
         self._problem: AiconexusError | None = None
         self._fresh_until_ms = 0
@@ -104,11 +112,11 @@ class Servers:
         except AiconexusError as error:
             # Two agents in one network need no server.
             self._problem = error
-            self._fresh_until_ms, self._known = now_ms() + int(AGAIN_SECONDS * 1000), ()
+            self._fresh_until_ms, self._known = now_ms() + self._again_ms, ()
             return
         self._known, self._problem = answer.servers, None
         self._forget_others({url for server in answer.servers for url in server.urls})
-        self._fresh_until_ms = max(answer.expires_ms - MARGIN_MS, now_ms() + int(AGAIN_SECONDS * 1000))
+        self._fresh_until_ms = max(answer.expires_ms - MARGIN_MS, now_ms() + self._again_ms)
 
     def _forget_others(self, urls: Collection[str]) -> None:
         """Keep nothing of servers that are not named any more; whoever asks one just now comes to an end by itself."""
