@@ -59,4 +59,4 @@ def test_plain_lines_tell_everything_once(tally: Tally) -> None:
     assert 4 == len(lines)
     assert lines[0].endswith("ada       is here, on NATS")
     assert lines[1].endswith("ada       learns that a letter to cleo died: handler_failed")
-    assert lines[3].endswith("progress  1 of 10 pieces counted, 1 envelopes on their way")
+    assert lines[3].endswith("progress  1 of 10 pieces counted, 1 envelope on its way")

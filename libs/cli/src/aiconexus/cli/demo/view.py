@@ -82,7 +82,8 @@ class PlainView:
             self._console.print(f"{news.seconds:5.1f} s  {news.who:9} {news.what}", soft_wrap=True, markup=False)
         if tally.seconds >= self._next and tally.results:
             self._next = tally.seconds + PLAIN_SECONDS
-            words = f"{tally.results} of {tally.pieces} pieces counted, {tally.open_count} envelopes on their way"
+            envelopes = "envelope on its way" if tally.open_count == 1 else "envelopes on their way"
+            words = f"{tally.results} of {tally.pieces} pieces counted, {tally.open_count} {envelopes}"
             self._console.print(f"{tally.seconds:5.1f} s  {'progress':9} {words}", soft_wrap=True, markup=False)
 
     def _fresh(self, news: list[News]) -> list[News]:
